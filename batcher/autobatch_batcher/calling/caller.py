@@ -13,10 +13,10 @@ from functools import partial
 
 import msgspec
 
-from autobatch_batcher.calling.attempts import Attempts, TimedAnswer
+from autobatch_batcher.calling.attempts import Attempts, SignedAnswer
 from autobatch_batcher.calling.calls import Call, call_for, part, piece_of
 from autobatch_batcher.calling.counting import Counting, count_tokens
-from autobatch_batcher.calling.outcomes import Early, JobOutcome, Tell, failure
+from autobatch_batcher.calling.outcomes import Early, JobOutcome, Tell, unanswered
 from autobatch_batcher.calling.retries import NotNow, Retries
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.dialects.base import JSON, Answer
@@ -49,22 +49,22 @@ class Computed(msgspec.Struct, frozen=True):
 
     Attributes:
         verdict: What to do with it.
-        answered: The answer; of several, the first's begin with the last's end.
+        answered: The answer; of several, the last one's as of the first's model.
         rows: The rows of all inputs, if it was good.
         tokens: Number of tokens of all inputs; None where it was not asked for, or an answer did not say.
     """
 
     verdict: Verdict
-    answered: TimedAnswer
+    answered: SignedAnswer
     rows: list[bytes] = []
     tokens: int | None = None
 
     def and_then(self, other: "Computed") -> "Computed":
         """Return this piece and the one after it as one."""
-        last, first = other.answered, self.answered
+        first = self.answered
         return Computed(
             self.verdict,
-            TimedAnswer(last.answer, first.started_s, last.ended_s, first.model, first.upstream),
+            SignedAnswer(other.answered.answer, first.model, first.upstream),
             self.rows + other.rows,
             None if self.tokens is None or other.tokens is None else self.tokens + other.tokens,
         )
@@ -135,8 +135,8 @@ class Caller:
         if not (is_trial or is_part) and not self._pool.may_call(slot.upstream, now_s):
             # It was taken out, or its trial began, after this slot was taken.
             may_wait = self._pool.is_trying or self._pool.may_wait(now_s)
-            error = UpstreamUnavailable(slot.upstream.standing.told)
-            return [failure(job.header.id, error, may_wait=may_wait) for job in jobs]
+            error = UpstreamUnavailable(slot.upstream.told_to_clients)
+            return [unanswered(job, error, self._clock.now_ms(), may_wait=may_wait) for job in jobs]
         try:
             return await self._answered(jobs, slot, tries, is_trial=is_trial, is_part=is_part, early=early)
         except UpstreamBroken as error:
@@ -146,7 +146,7 @@ class Caller:
             return await self._suspects.try_each(jobs, slot, tries, self.answer, early)
         except NotNow as not_now:
             self._retries.failed(slot, str(not_now), "waiting", jobs)
-            return [failure(job.header.id, not_now.error, may_wait=True) for job in jobs]
+            return [unanswered(job, not_now.error, self._clock.now_ms(), may_wait=True) for job in jobs]
         except AutobatchError as error:
             if isinstance(error, InvalidAnswer) and _differ(jobs) and self._retries.may_split(slot):
                 self._retries.failed(slot, error.cause, "split", jobs)
@@ -167,7 +167,7 @@ class Caller:
             self._retries.failed(slot, error.cause or str(error), "waiting" if may_wait else "failed", jobs)
         else:
             log.warning("batch_failed", extra={"error": str(error), "code": error.code, **named(jobs)})
-        return [failure(job.header.id, error, may_wait=may_wait) for job in jobs]
+        return [unanswered(job, error, self._clock.now_ms(), may_wait=may_wait) for job in jobs]
 
     async def _answered(
         self, jobs: Sequence[Job], slot: Slot, tries: int, *, is_trial: bool, is_part: bool, early: Early | None
@@ -199,7 +199,7 @@ class Caller:
                 return [tell(job, body, []) for job, body in zip(jobs, bodies, strict=True)]
             if slot.upstream is not first:
                 counting.start()
-            return await _with_tokens(jobs, bodies, tell, counting, computed.tokens)
+            return await self._with_tokens(jobs, bodies, tell, counting, computed.tokens)
         finally:
             if counting is not None:
                 counting.cancel()
@@ -273,7 +273,7 @@ class Caller:
         return msgspec.structs.replace(found, answered=msgspec.structs.replace(found.answered, answer=whole))
 
     async def _split(
-        self, call: Call, slot: Slot, tries: int, answered: TimedAnswer, *, is_trial: bool, early: Early | None
+        self, call: Call, slot: Slot, tries: int, answered: SignedAnswer, *, is_trial: bool, early: Early | None
     ) -> list[JobOutcome]:
         """Ask for the call's jobs in two halves, one after the other; jobs of the same inputs stay together.
 
@@ -295,6 +295,20 @@ class Caller:
             slot.upstream.learn_from_parts(answered.answer, _half(call.inputs), call.tokens // 2, now_s)
         return found
 
+    async def _with_tokens(
+        self, jobs: Sequence[Job], bodies: Sequence[bytes], tell: Tell, counting: Counting, counted: int | None
+    ) -> list[JobOutcome]:
+        """Give each job its part and its tokens; a count that failed fails only the jobs that asked for it."""
+        try:
+            tokens = await counting.tokens(counted)
+        except AutobatchError as error:
+            log.warning("count_failed", extra={"error": str(error), **named(jobs)})
+            return [
+                unanswered(job, error, self._clock.now_ms()) if job.header.is_counted else tell(job, body, [])
+                for job, body in zip(jobs, bodies, strict=True)
+            ]
+        return [tell(*each) for each in zip(jobs, bodies, tokens, strict=True)]
+
     def _begin_to_count(self, call: Call, slot: Slot, attempts_max: int) -> Counting | None:
         """Count the tokens of the call's inputs for those who asked, if any did."""
         if call.merged is None or not any(job.header.is_counted for job in call.jobs):
@@ -310,7 +324,7 @@ class Caller:
         return Counting(call.jobs, call.merged, count if counts_texts else None, dialect.counts_known)
 
 
-def _teller(call: Call, answered: TimedAnswer, now_ms: int) -> Tell:
+def _teller(call: Call, answered: SignedAnswer, now_ms: int) -> Tell:
     """Return what makes the outcome of one job of a call: its answer, its tokens, and how long it took to get it.
 
     Args:
@@ -318,7 +332,7 @@ def _teller(call: Call, answered: TimedAnswer, now_ms: int) -> Tell:
         answered: Its answer.
         now_ms: When the answer was in, on Redis's clock.
     """
-    answer, upstream_us = answered.answer, int((answered.ended_s - answered.started_s) * 1e6)
+    answer = answered.answer
     content_type = answer.content_type if call.merged is None or answer.status != 200 else JSON
     # No other request was in the call, and no text of it was computed for two.
     is_own = len(call.bodies) == 1 and call.inputs == call.jobs[0].header.n
@@ -331,8 +345,8 @@ def _teller(call: Call, answered: TimedAnswer, now_ms: int) -> Tell:
             id=header.id,
             status=answer.status,
             content_type=content_type,
-            queue_us=max(0, (now_ms - header.at) * 1000 - upstream_us),
-            upstream_us=upstream_us,
+            queue_us=max(0, (now_ms - header.at) * 1000 - job.called_us),
+            upstream_us=job.called_us,
             batch=answered_inputs,
             upstream=answered.upstream,
             tokens=tokens,
@@ -348,7 +362,7 @@ def _refusal(answer: Answer) -> str:
     return f"status {answer.status}, the account has no quota left" if answer.is_final else f"status {answer.status}"
 
 
-def _computed(call: Call, slot: Slot, answered: TimedAnswer) -> Computed:
+def _computed(call: Call, slot: Slot, answered: SignedAnswer) -> Computed:
     """A good answer, and its tokens where they are asked for."""
     is_counted = any(job.header.is_counted for job in call.jobs)
     counted = slot.upstream.dialect.counted(answered.answer) if is_counted else None
@@ -382,18 +396,3 @@ def _fits(call: Call, slot: Slot, rows: Sequence[bytes]) -> bool:
     if header.route != "/embed" or (header.options is not None and header.options.dimensions is not None):
         return True
     return slot.upstream.dimension in (None, components(rows))
-
-
-async def _with_tokens(
-    jobs: Sequence[Job], bodies: Sequence[bytes], tell: Tell, counting: Counting, counted: int | None
-) -> list[JobOutcome]:
-    """Give each job its part and its tokens; a count that failed fails only the jobs that asked for it."""
-    try:
-        tokens = await counting.tokens(counted)
-    except AutobatchError as error:
-        log.warning("count_failed", extra={"error": str(error), **named(jobs)})
-        return [
-            failure(job.header.id, error) if job.header.is_counted else tell(job, body, [])
-            for job, body in zip(jobs, bodies, strict=True)
-        ]
-    return [tell(*each) for each in zip(jobs, bodies, tokens, strict=True)]

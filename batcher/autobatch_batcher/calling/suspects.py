@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from autobatch_batcher.calling.outcomes import Early, JobOutcome, failure
+from autobatch_batcher.calling.outcomes import Early, JobOutcome, unanswered
 from autobatch_batcher.calling.trials import LOOK_EVERY_S, Answering, Trials, Turn, inputs_at_once, split_off
 from autobatch_batcher.dialects.verdict import retry_pause_s
 from autobatch_batcher.jobs import Job, named
@@ -180,7 +180,7 @@ class Suspects:
         """The outcomes of jobs that were not tried to the end: they wait where another upstream is well, of ours or of others."""
         is_outage = isinstance(error, UpstreamUnavailable) and not isinstance(error, UpstreamBroken)
         may_wait = is_outage and (self._pool.has_other_than(slot.upstream) or self._are_others_better)
-        return [failure(job.header.id, error, may_wait=may_wait) for job in jobs]
+        return [unanswered(job, error, self._clock.now_ms(), may_wait=may_wait) for job in jobs]
 
     async def _first_back(self, jobs: Sequence[Job], slot: Slot) -> Replica:
         """Return another upstream that is well, or wait for this one, as long as suspects wait and their deadlines allow.

@@ -16,6 +16,7 @@ from autobatch_batcher.dialects.base import Answer, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.simulating.virtual_time import VirtualTimeLoop
 from autobatch_batcher.tuning.tuner import Sample, Tuner
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
@@ -143,6 +144,53 @@ async def test_of_any_other_call_the_tuner_hears_that_it_has_ended(kind: Kind) -
     await upstream.answers([make_job("a", kind=kind, body=b'["bad"]' if kind == "merge" else b'{"inputs":["a"]}')])
 
     assert [0] == [sample.padded for sample in upstream.heard.samples]
+
+
+async def spent(upstream: Replica, attempts_max: int, *jobs: Job) -> list[tuple[int, int, int, int]]:
+    """Return status, milliseconds in the queue and at the upstream, and inputs of the call, of each job's reply."""
+    clock, pool, metrics = RedisClock(asyncio.get_running_loop().time), Pool([upstream]), Metrics()
+    clock.sync(0)
+    caller = Caller(
+        pool, Suspects(pool, LoneTrials(), clock, metrics), clock, metrics, timeout_max_s=60, attempts_max=attempts_max
+    )
+    slot = Slot(upstream, len(jobs), len(jobs), was_busy=True)
+    outcomes = await caller.answer(jobs, slot)
+    assert max(job.called_us for job in jobs) <= 1e6 * slot.called_s
+    headers = [decode_reply(each.frame)[0] for each in outcomes]
+    return [(each.status, each.queue_us // 1000, each.upstream_us // 1000, each.batch) for each in headers]
+
+
+class Slow(Refusing):
+    """Answers each call after a second, the first of them with these statuses."""
+
+    def __init__(self, *statuses: int) -> None:
+        super().__init__()
+        self._statuses = list(statuses)
+
+    async def ask(self, post: Post, timeout_s: float) -> Answer:  # noqa: ARG002
+        await asyncio.sleep(1.0)
+        inputs = json.loads(post.body)["inputs"]
+        if self._statuses:
+            return Answer(self._statuses.pop(0), JSON, b"", None)
+        return Answer(200, JSON, json.dumps([[1.0]] * len(inputs)).encode(), None)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        ([], [(200, 0, 1000, 2)] * 2),
+        ([503], [(200, 0, 2000, 2)] * 2),
+        ([503, 503, 503], [(0, 0, 3000, 2)] * 2),
+        ([413], [(200, 0, 2000, 1), (200, 1000, 2000, 1)]),
+    ],
+    ids=["answered", "retried", "given up", "in halves, one after the other"],
+)
+def test_time_in_calls_is_the_upstreams_and_all_other_time_the_queues(
+    monkeypatch: pytest.MonkeyPatch, statuses: list[int], expected: list[tuple[int, int, int, int]]
+) -> None:
+    monkeypatch.setattr(retries, "random", lambda: 0.0)  # no pause
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        assert expected == runner.run(spent(Slow(*statuses), 3, *texts("a", "b")))
 
 
 # Retries, and jobs that wait for another call.
