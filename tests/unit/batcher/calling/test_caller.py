@@ -156,7 +156,7 @@ async def spent(upstream: Replica, attempts_max: int, *jobs: Job) -> list[tuple[
     return [(each.status, each.queue_us // 1000, each.upstream_us // 1000, each.batch) for each in headers]
 
 
-class Slow(Refusing):
+class TakesASecond(Refusing):
     """Answers each call after a second, the first of them with these statuses."""
 
     def __init__(self, *statuses: int) -> None:
@@ -186,7 +186,7 @@ def test_time_in_calls_is_the_upstreams_and_all_other_time_the_queues(
 ) -> None:
     monkeypatch.setattr(retries, "random", lambda: 0.0)  # no pause
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        assert expected == runner.run(spent(Slow(*statuses), 3, *texts("a", "b")))
+        assert expected == runner.run(spent(TakesASecond(*statuses), 3, *texts("a", "b")))
 
 
 # Retries, and jobs that wait for another call.
