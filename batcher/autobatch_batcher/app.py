@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from autobatch_batcher.batcher_activity import BatcherActivityPublisher
 from autobatch_batcher.calling.caller import Caller
-from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.dialects.base import WantedModel, dialects_of
 from autobatch_batcher.dialects.text_tokens import TokenIds
@@ -116,11 +115,12 @@ class ModelAtWork:
         lanes = Lanes(pool.envelope_bytes)
         self._caller = caller = Caller(
             pool,
-            Suspects(pool, queue, clock, metrics, patience_s=settings.upstream_patience_ms / 1000),
+            queue,
             clock,
             metrics,
             timeout_max_s=settings.upstream_timeout_ms / 1000,
             attempts_max=settings.upstream_attempts,
+            patience_s=settings.upstream_patience_ms / 1000,
         )
         self._loop = loop = WorkingLoop(
             queue,

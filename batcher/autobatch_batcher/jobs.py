@@ -11,7 +11,7 @@ from autobatch_shared.tracing.trace_headers import trace_id_in
 NAMED_MAX = 5  # requests in a line of the log
 
 
-class Job(msgspec.Struct, frozen=True):
+class Job(msgspec.Struct):
     """A claimed job.
 
     Attributes:
@@ -22,6 +22,8 @@ class Job(msgspec.Struct, frozen=True):
         claimed_ms: When it was claimed, of bulk work, unix milliseconds of Redis's clock; None: it is no bulk work.
         group: What the suspects that share its call have in common; empty: it is called alone.
         charged_tokens: What its claim took off the budget of its upstream.
+        called_us: Microseconds that the calls for it have taken, those that failed included; only this and the next one change.
+        call_inputs: Number of inputs of the last of these, equal ones counted each; 0: there was none.
     """
 
     header: JobHeader
@@ -31,6 +33,8 @@ class Job(msgspec.Struct, frozen=True):
     claimed_ms: int | None = None
     group: str = ""
     charged_tokens: int = 0
+    called_us: int = 0
+    call_inputs: int = 0
 
     @property
     def is_bulk(self) -> bool:

@@ -53,7 +53,9 @@ class Metrics:
         self._jobs = self._tallied("batch_jobs", "Jobs in a batch.", BATCH_INPUTS_BUCKETS)
         self._bytes = self._tallied("batch_bytes", "Bytes of a batch's inputs, as JSON.", BYTES_BUCKETS)
         self._queue_wait = self._tallied(
-            "queue_wait_seconds", "From the arrival of a job to its call, of every job.", LATENCY_BUCKETS_S
+            "queue_wait_seconds",
+            "From the arrival of a job to its call, of every job; of one that was called in vain, without what that took.",
+            LATENCY_BUCKETS_S,
         )
         self._fill = self._tallied(
             "batch_fill_ratio", "Inputs in a batch over the most that its call could carry.", SHARE_BUCKETS
@@ -259,7 +261,7 @@ class Metrics:
         batches[batch.reason, first.header.route] = batches.get((batch.reason, first.header.route), 0) + 1
         body_bytes = waited_ms = 0
         for job in batch.jobs:
-            ms = max(now_ms - job.header.at, 0)
+            ms = max(now_ms - job.header.at - job.called_us // 1000, 0)
             body_bytes += len(job.body)
             waited_ms += ms
             waits.counts[PLACES[ms] if ms < len(PLACES) else bisect_left(LATENCY_BUCKETS_S, ms / 1000)] += 1

@@ -10,7 +10,7 @@ import msgspec
 from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.model_keeper import ModelKeeper
-from autobatch_batcher.tuning.duty import HAND_OVER_LOOK_EVERY_S, LOOK_EVERY_S, calls_another, take_duties
+from autobatch_batcher.tuning.duty import HAND_OVER_LOOK_EVERY_S, LOOK_EVERY_S, calls_another, lost_ms, take_duties
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_shared.contract.errors import QueueUnavailable
@@ -65,7 +65,7 @@ class Reporter:
         self._probes: dict[str, asyncio.Task[None]] = {}
         self._has_others = False
         self._remembered: dict[str, RememberedCalls] | None = None  # of each upstream; None: not read yet
-        self._disputed: set[str] = set()  # upstreams that serve something else by another batcher's report
+        self._disputed: set[str] = set()  # upstreams that by another batcher's report serve something else, or fail
         self._reporting = Periodic("reporter", self._round)
         self._started_mono_s = 0.0
         self.use = ProcessUse()
@@ -149,7 +149,7 @@ class Reporter:
     async def _probe_one(self, upstream: Replica) -> None:
         before = upstream.is_healthy, upstream.standing.fingerprint
         await upstream.prober.probe()
-        await upstream.try_for_others()
+        await upstream.try_without_job()
         if (upstream.is_healthy, upstream.standing.fingerprint) != before:
             await self._publish()  # at once: a start may be waiting for readiness
 
@@ -196,7 +196,7 @@ class Reporter:
         self.round_trip_s = time.perf_counter() - began_s
         self.reaches_redis = True
         self._has_others = len(reports) > 1
-        self._disputed = {each.name for each in self._pool.upstreams if _is_disputed(each, reports, now_mono_s)}
+        self._note_disputed(reports, now_mono_s)
         urls = {each.name for each in self._pool.upstreams}
         self._pool.has_other_batchers = calls_another(self._batcher, urls, reports, self._clock.now_ms())
         if take_duties(self._pool.upstreams, self._batcher, reports, self._clock.now_ms(), self._remembered):
@@ -205,6 +205,14 @@ class Reporter:
                 self._reporting.hurry()  # else one that was given a duty, and no permit yet, would ask for it in a second
             if again:  # at once: the others wait for what this one gives up, and this one for what it asks for
                 await self._report(again=False)
+
+    def _note_disputed(self, reports: Sequence[BatcherStatus], now_mono_s: float) -> None:
+        now_ms = self._clock.now_ms()
+        for each in self._pool.upstreams:
+            each.lost_s = now_mono_s - lost_ms(self._batcher, each.name, reports, now_ms) / 1000
+        self._disputed = {
+            each.name for each in self._pool.upstreams if each.is_in_doubt or _serves_another(each, reports, now_mono_s)
+        }
 
 
 def _drop_foreign(remembered: dict[str, RememberedCalls], upstreams: Sequence[UpstreamStatus]) -> None:
@@ -216,7 +224,7 @@ def _drop_foreign(remembered: dict[str, RememberedCalls], upstreams: Sequence[Up
             del remembered[each.url]
 
 
-def _is_disputed(upstream: Replica, reports: Sequence[BatcherStatus], now_mono_s: float) -> bool:
+def _serves_another(upstream: Replica, reports: Sequence[BatcherStatus], now_mono_s: float) -> bool:
     """Whether another batcher has found it to serve another model than was learnt here; of one that stands by, first of all."""
     counted = {each.counts_for for report in reports for each in report.upstreams if each.url == upstream.name}
     return not counted <= {"", upstream.standing.counts_for(now_mono_s)}

@@ -4,6 +4,7 @@ A server takes over this very process, as `python -P -m` its package: signals, e
 module is imported here only where it is used; all that a start through this command costs more is one start of Python.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -39,9 +40,26 @@ Options:
 """
 
 
+#: What keeps lines from where they go, such as a full disk; a reader that has gone is no fault.
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+
 def run() -> None:
-    """Entry point of the `autobatch` script. Exit status 2 when there is no such command."""
-    sys.exit(start(sys.argv[1:]))
+    """Entry point of the `autobatch` script. Exit status 2 when there is no such command, 1 when what it says cannot be written."""
+    status: object = 1
+    try:
+        try:
+            status = start(sys.argv[1:])
+        except SystemExit as ended:  # as typer ends
+            status = ended.code
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        sys.stderr.write(f"autobatch: {error.filename or 'the output'} cannot be written: {error.strerror}\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail again
+        status = 1
+    sys.exit(status)
 
 
 def start(argv: Sequence[str]) -> int:

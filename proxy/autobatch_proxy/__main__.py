@@ -14,7 +14,6 @@ from aiohttp import web
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from autobatch_proxy.access.key_file import read_keys
 from autobatch_proxy.requests.lengths import make_ruler
 from autobatch_proxy.requests.token_ids import make_text_of_ids
 from autobatch_proxy.server.gunicorn_master import GunicornMaster
@@ -25,6 +24,7 @@ from autobatch_shared.redis.masters.master import finder_of
 from autobatch_shared.settings.definitions import ProxySettings
 from autobatch_shared.settings.files.model_tables import read_workers_models
 from autobatch_shared.settings.loading import SettingsError, end_with, read
+from autobatch_shared.settings.named_files import read_keys
 from autobatch_shared.settings.read_again import log_reload, read_again, taken_over
 from autobatch_shared.settings.remarks import log_remarks
 from autobatch_shared.tracing.switch import refuse_unusable, take_env_file

@@ -19,10 +19,10 @@ class Account(msgspec.Struct, frozen=True):
         jobs: Number of its jobs.
         inputs: Number of its inputs.
         body_bytes: Bytes of its body.
-        queue_us: Microseconds from the arrival of a job to the call that answered it.
-        upstream_us: Microseconds that this call took.
+        queue_us: Microseconds that a job waited for its calls.
+        upstream_us: Microseconds that these took, those that failed included.
         upstream: The URL of the upstream that was called; empty where none was.
-        batch: Number of inputs in this call; 0 where there was none.
+        batch: Number of inputs in the last call; 0 where there was none.
         tokens: Number of tokens of all inputs; 0 where they were not counted.
     """
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from autobatch_proxy.access.bearer_keys import Access
-from autobatch_proxy.access.key_file import KeyFile, read_keys
+from autobatch_proxy.access.key_file import KeyFile
 from autobatch_proxy.dialects.model_check import ModelCheck
 from autobatch_proxy.dialects.vendors.input_types import InputTypes
 from autobatch_proxy.http.bodies import BodyRoom
@@ -42,6 +42,7 @@ from autobatch_proxy.worker_look import WorkerLook
 from autobatch_shared.collector import spare_the_collector
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.settings.definitions import UP_KEY, ProxySettings
+from autobatch_shared.settings.named_files import read_keys
 from autobatch_shared.tracing.switch import open_tracing
 
 if TYPE_CHECKING:

@@ -143,7 +143,8 @@ class WorkerMetrics:
         )
         self._phases = Counter(
             "autobatch_http_request_phase_seconds",
-            "Where the time of the requests went that came back from the queue: queue, upstream, and own for all else.",
+            "Where the time of the requests went that came back from the queue: upstream, in calls, those that failed included; "
+            "queue, waiting for a call, or between two; own, all else.",
             ["phase"],
             registry=registry,
         )

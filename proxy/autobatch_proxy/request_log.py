@@ -101,7 +101,7 @@ def _facts(account: Account, seconds: float) -> dict[str, object]:
     own_us = max(0.0, 1e6 * seconds - account.queue_us - account.upstream_us)
     parts = {"queue_ms": account.queue_us, "upstream_ms": account.upstream_us, "own_ms": own_us}
     return {
-        **({name: round(us / 1000, 1) for name, us in parts.items()} if account.batch else {}),
+        **({name: round(us / 1000, 1) for name, us in parts.items()} if account.batch or account.queue_us else {}),
         "inputs": account.inputs,
         "jobs": account.jobs,
         "body_bytes": account.body_bytes,

@@ -385,6 +385,28 @@ async def test_settings_change_under_load_and_no_client_notices(system: System) 
         assert '"settings": ["NAMESPACE"]' in each.output
 
 
+async def test_a_new_worker_that_dies_is_replaced_while_the_old_ones_still_answer(system: System) -> None:
+    """The master waits for these, as long as a request may take."""
+    await start(system, batchers=1, request_timeout_ms=120_000)
+    proxy = system.processes[0]
+    await wait_until(lambda: len(proxy.children()) == 2, START_S)
+    old = set(proxy.children())
+    system.upstream.behave = gate = Gate()
+    texts = numbered(40)
+    asking = asyncio.create_task(system.embed_each(texts))
+    await wait_until(lambda: system.upstream.calls)
+    proxy.signal(signal.SIGHUP)
+    await wait_until(lambda: len(set(proxy.children()) - old) == 2, START_S)
+    killed, other = set(proxy.children()) - old
+    os.kill(killed, signal.SIGKILL)
+
+    await wait_until(lambda: {killed} != set(proxy.children()) - old - {other} != set(), START_S)
+
+    assert old & set(proxy.children())
+    gate.opened.set()
+    assert wrong(texts, await asking) == {}
+
+
 def test_wrong_settings_stop_the_start_with_every_fault(tmp_path: Path) -> None:
     with running(tmp_path, "batcher", max_batch_size=0, batch_policy="never") as batcher:
         assert batcher.wait() == 2

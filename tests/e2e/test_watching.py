@@ -119,6 +119,15 @@ def test_top_replaces_the_marks_that_a_terminal_does_not_have(folder: Path, empt
     assert "no batcher" in ended.stdout.decode("latin-1")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_top_says_that_its_output_cannot_be_written(folder: Path, empty_redis_url: str) -> None:
+    command = [sys.executable, "-P", "-m", "autobatch_console", "top", "--once", "--redis-url", empty_redis_url]
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(command, cwd=folder, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+    said = b"autobatch: the output cannot be written: No space left on device\n"
+    assert (1, said) == (ended.returncode, ended.stderr)
+
+
 def test_a_terminal_that_cannot_be_drawn_on_gets_a_frame_after_the_other(folder: Path, empty_redis_url: str) -> None:
     command = [sys.executable, "-P", "-m", "autobatch_console", "top", "--redis-url", empty_redis_url]
     ours, theirs = pty.openpty()

@@ -87,9 +87,9 @@ class ReplyHeader(msgspec.Struct, frozen=True, omit_defaults=True):
         status: The upstream's own HTTP status, from 200 to 599; 0 when `fault` speaks instead.
         fault: `code` of an error of `autobatch_shared.contract.errors`; the body is then its message.
         content_type: The content type of the body.
-        queue_us: Microseconds, exact to a millisecond, from the job's arrival to the call that answered it.
-        upstream_us: Microseconds that this call took.
-        batch: Number of inputs in this call; 0 when there was none.
+        queue_us: Microseconds, exact to a millisecond, since the job's arrival that were not in a call: it waited for one, or between two.
+        upstream_us: Microseconds that its calls took, those that failed included.
+        batch: Number of inputs in the last one; 0 when there was none.
         tokens: Number of tokens of each input, or one number for all of them; empty where they were not asked for or
             the upstream cannot count.
         measures: Headers of the upstream's answer that are true for this job: those of TEI that begin with `x-`.

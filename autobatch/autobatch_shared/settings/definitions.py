@@ -5,7 +5,7 @@ can be told from another process's setting, and because `.env.example` and the t
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
@@ -120,12 +120,25 @@ UP_KEY = "AUTOBATCH_UP_KEY"
 _is_hash = re.compile(r"sha256:[0-9a-fA-F]{64}").fullmatch
 
 
+def fault_of_keys(keys: Iterable[str]) -> str:
+    """Return what is wrong with API keys, without any of them; empty: nothing is."""
+    if any(key.startswith("sha256:") and not _is_hash(key) for key in keys):
+        return "after `sha256:` come the 64 hex digits of a key's SHA-256"
+    return ""
+
+
 def _api_keys(value: SecretStr) -> SecretStr:
     keys = _listed(value.get_secret_value())
     if not keys:
         raise ValueError("must hold a key, or not be set: all may ask then")
-    if any(key.startswith("sha256:") and not _is_hash(key) for key in keys):
-        raise ValueError("after `sha256:` come the 64 hex digits of a key's SHA-256")
+    if fault := fault_of_keys(keys):
+        raise ValueError(fault)
+    return value
+
+
+def _file(value: str) -> str:
+    if not value:
+        raise ValueError("must name a file, or not be set")
     return value
 
 
@@ -317,7 +330,7 @@ class ProxySettings(QueueSettings):
         description="a comma list; with it every request but health checks, metrics and the API's document needs "
         "`Authorization: Bearer` and one of the keys, as in TEI; each plain, or `sha256:` and the hex digits of its SHA-256",
     )
-    api_keys_file: str | None = Field(
+    api_keys_file: Annotated[str, AfterValidator(_file)] | None = Field(
         None, description="a file of further keys, one per line; read again when it changes"
     )
     cors_allow_origin: str = Field(
@@ -448,7 +461,7 @@ class BatcherSettings(QueueSettings):
         None,
         description="a comma list of `name=value`: headers for the upstream, such as `api-key=...`; a comma in a value is `%2C`",
     )
-    inference_ca_file: str | None = Field(
+    inference_ca_file: Annotated[str, AfterValidator(_file)] | None = Field(
         None, description="a PEM file of further authorities whose certificates an upstream may have"
     )
     max_concurrent_batches: int | None = Field(

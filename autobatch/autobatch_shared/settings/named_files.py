@@ -1,4 +1,4 @@
-"""Read the files that settings name, vocabularies and authorities: a process does at its start, and the preflight before it.
+"""Read the files that settings name, keys, vocabularies and authorities: a process does at its start, and the preflight before it.
 
 Source of the ranks' format: tiktoken's `*.tiktoken` files, a line for each token: its bytes in base64, a space, its id.
 """
@@ -8,6 +8,7 @@ from base64 import b64decode
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autobatch_shared.settings.definitions import fault_of_keys
 from autobatch_shared.settings.loading import SettingsError
 
 if TYPE_CHECKING:
@@ -62,6 +63,24 @@ def read_ranks(path: str) -> dict[int, bytes]:
             [f"CL100K_FILE: not cl100k_base, which has {len(RANKS)} ranks: {len(token_of)} (got {path!r})"]
         )
     return token_of
+
+
+def read_keys(path: str) -> tuple[str, ...]:
+    """Return the keys of a file; empty lines and those that begin with `#` are none.
+
+    Raises:
+        SettingsError: It cannot be read, holds no key, or one that cannot be meant.
+    """
+    try:
+        lines = [line.strip() for line in Path(path).read_text("utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsError([f"API_KEYS_FILE: cannot be read: {type(exc).__name__} (got {path!r})"]) from exc
+    keys = tuple(line for line in lines if line and not line.startswith("#"))
+    if not keys:
+        raise SettingsError([f"API_KEYS_FILE: holds no key: all would be let in (got {path!r})"])
+    if fault := fault_of_keys(keys):
+        raise SettingsError([f"API_KEYS_FILE: {fault} (got {path!r})"])
+    return keys
 
 
 def trusting(ca_file: str | None) -> ssl.SSLContext | None:

@@ -31,8 +31,8 @@ class SeenBatch(msgspec.Struct, frozen=True, array_like=True):
         room: The most inputs that its call could have.
         jobs: Number of its jobs.
         padding: Share of it that is padding, 0 to 1, where the upstream pads.
-        waited_ms: Milliseconds from its oldest job's arrival to its call.
-        took_ms: Milliseconds from its call to its answer, retries included.
+        waited_ms: Milliseconds that its oldest job waited, before its call or between two.
+        took_ms: Milliseconds that its calls took, those that failed included.
         failed: Number of its jobs that got an error, or wait for another call.
         units: What it cost, where the upstream pads its inputs, each as long as the longest; 0: its lengths are not known.
     """

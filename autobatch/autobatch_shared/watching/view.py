@@ -54,8 +54,8 @@ class BatchPicture:
         room: The most that its call could have.
         jobs: Number of jobs in it.
         padding: Share of it that is padding, 0 to 1.
-        waited_ms: From its oldest job's arrival to its call.
-        took_ms: From its call to its answer.
+        waited_ms: That its oldest job waited, before its call or between two.
+        took_ms: That its calls took, those that failed included.
         failed: Number of jobs in it that got no good answer.
         units: What it cost, padding included; 0: not known.
     """

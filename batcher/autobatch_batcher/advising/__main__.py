@@ -22,10 +22,11 @@ from autobatch_batcher.advising.prediction import ExpectedGain, expected_gain, f
 from autobatch_batcher.advising.tune_page import render
 from autobatch_shared.measuring.text_file import TextsError
 from autobatch_shared.settings.definitions import BatcherSettings, servers_of, without_credentials
-from autobatch_shared.settings.loading import load
+from autobatch_shared.settings.loading import SettingsError, end_with, read
 
 OURS = {"--api-key": "--inference-api-key"}  # what is a client's key elsewhere is the server's here
 HEAD = f"{'clients':>7} {'directly/s':>11} {'proxy/s':>9} {'gain':>6} {'range':>13} {'p99 ms':>15}"
+TARGET, P99 = "TARGET_P99_MS:", "--p99: in milliseconds:"  # as it is here, where it was given so
 _duration = re.compile(r"(\d{1,6}(?:\.\d{1,3})?) ?(ms|s)").fullmatch
 
 
@@ -44,7 +45,10 @@ def _tune(argv: Sequence[str]) -> int:
         OURS.get(word.partition("=")[0], word.partition("=")[0]) + "".join(word.partition("=")[1:]) for word in others
     ]
     target = [] if arguments.p99 is None else ["--target-p99-ms", str(arguments.p99)]
-    settings = load(BatcherSettings, [*others, *target])
+    try:
+        settings = read(BatcherSettings, [*others, *target])
+    except SettingsError as error:
+        end_with(SettingsError([fault.replace(TARGET, P99) if target else fault for fault in error.faults]))
     if fault := _fault_of(arguments.out):
         sys.stderr.write(f"autobatch tune: --out: {fault}\n")
         return 2

@@ -34,8 +34,22 @@ log = logging.getLogger(__name__)
 NO_SIZES = 0, 0, 0  # of a call that failed: only when it ran is learnt
 
 
-class TimedAnswer(msgspec.Struct, frozen=True):
-    """An answer, when its call began and ended on the loop's clock, and of whom it is.
+class Effort(msgspec.Struct, frozen=True):
+    """How often a call may be made, and for whom.
+
+    Attributes:
+        attempts_max: The most attempts, the first included.
+        is_trial: Whether its jobs are tried alone, because the upstream may have died of them.
+        is_part: Whether it is a half of a call that failed: it earns no retries, and is paid for.
+    """
+
+    attempts_max: int
+    is_trial: bool = False
+    is_part: bool = False
+
+
+class SignedAnswer(msgspec.Struct, frozen=True):
+    """An answer, and of whom it is.
 
     Attributes:
         model: The fingerprint of the model that computed it.
@@ -43,8 +57,6 @@ class TimedAnswer(msgspec.Struct, frozen=True):
     """
 
     answer: Answer
-    started_s: float
-    ended_s: float
     model: str = ""
     upstream: str = ""
 
@@ -79,17 +91,13 @@ class Attempts:
         self.timeout_max_s = timeout_max_s
         self._hedging = Hedging(pool, metrics) if len(pool.upstreams) > 1 else None
 
-    async def make(
-        self, call: Call, slot: Slot, attempts_max: int, *, is_trial: bool, is_part: bool
-    ) -> tuple[Verdict, TimedAnswer]:
-        """Call, up to `attempts_max` times, until there is an answer to act on.
+    async def make(self, call: Call, slot: Slot, effort: Effort) -> tuple[Verdict, SignedAnswer]:
+        """Call, as often as the effort allows, until there is an answer to act on.
 
         Args:
             call: The call.
             slot: The permission for it, which moves when another upstream is called.
-            attempts_max: The most attempts, the first included.
-            is_trial: Whether its jobs are tried alone, because the upstream may have died of them.
-            is_part: Whether it is a half of a call that failed: it earns no retries, and is paid for.
+            effort: What it is worth.
 
         Raises:
             UpstreamBroken: It was well and hung up, if only once: so it may have died of this call.
@@ -99,20 +107,20 @@ class Attempts:
             DeadlineExceeded: The deadline of every job has passed.
         """
         budgets = self._retries.budgets
-        if not is_part:
+        if not effort.is_part:
             budgets[slot.upstream.name].usual_calls += 1
         attempt = failures = 0
         failed_at: set[str] = set()
         invalid_at: list[Replica] = []
         while True:
             # Of a call in halves only the last ones: the whole has been at another upstream before it was split.
-            may_move = failed_at <= {slot.upstream.name} and (not is_part or len(call.bodies) == 1)
-            may_retry = attempt + 1 < attempts_max
-            made = await self._attempt(call, slot, may_retry=may_retry, may_move=may_move, is_trial=is_trial)
+            may_move = failed_at <= {slot.upstream.name} and (not effort.is_part or len(call.bodies) == 1)
+            may_retry = attempt + 1 < effort.attempts_max
+            made = await self._attempt(call, slot, may_retry=may_retry, may_move=may_move, is_trial=effort.is_trial)
             if not isinstance(made, Failed):
                 for upstream in invalid_at if made[1].answer.status == 200 else ():
                     upstream.blame_no_input()
-                if is_part and made[1].answer.status == 200:
+                if effort.is_part and made[1].answer.status == 200:
                     # Its input was not to blame, nor is the upstream: it has paid for the other half, too.
                     budgets[slot.upstream.name].give_back(2)
                 return made
@@ -125,7 +133,7 @@ class Attempts:
 
     async def _attempt(
         self, call: Call, slot: Slot, *, may_retry: bool, may_move: bool, is_trial: bool
-    ) -> tuple[Verdict, TimedAnswer] | Failed:
+    ) -> tuple[Verdict, SignedAnswer] | Failed:
         """Call once; what is raised is what `make` raises."""
         was_well = slot.upstream.is_healthy
         try:
@@ -157,7 +165,7 @@ class Attempts:
             raise DeadlineExceeded
         return min(left_s, self.timeout_max_s)
 
-    async def _post(self, call: Call, slot: Slot, *, may_hedge: bool) -> TimedAnswer:
+    async def _post(self, call: Call, slot: Slot, *, may_hedge: bool) -> SignedAnswer:
         """One attempt, for no longer than the most patient of the clients."""
         self._keep_to_the_model(slot, call)
         timeout_s = self.time_s(call.jobs)
@@ -181,6 +189,7 @@ class Attempts:
         finally:
             ended_s = loop.time()
             self._metrics.note_call(slot.upstream.name, code, ended_s - started_s)
+            _note_time(call, slot, ended_s - started_s)
             made = slot.was_busy, slot.waited_s
             padded, useful, inputs = learnt
             times = started_s, ended_s
@@ -196,7 +205,7 @@ class Attempts:
         elif is_refusal(code, answer.retry_after, is_final=answer.is_final):
             _note_refusal(upstream, answer, call, in_flight, started_s, ended_s)
         answering = slot.upstream  # a hedge may have moved it
-        return TimedAnswer(answer, started_s, ended_s, answering.standing.fingerprint, answering.name)
+        return SignedAnswer(answer, answering.standing.fingerprint, answering.name)
 
     def _keep_to_the_model(self, slot: Slot, call: Call) -> None:
         """Move to an upstream that serves the namespace's model, if the slot's does not.
@@ -237,6 +246,15 @@ class Attempts:
             known = [other.tuner.late_after_s(*sizes) for other in self._pool.upstreams]
             late_s = max([each_s for each_s in known if each_s is not None], default=None)
         return late_s
+
+
+def _note_time(call: Call, slot: Slot, took_s: float) -> None:
+    """Add what a call took to the time that its jobs, and their batch, were at an upstream."""
+    slot.called_s += took_s
+    took_us, inputs = int(took_s * 1e6), sum([job.header.n for job in call.jobs])
+    for job in call.jobs:
+        job.called_us += took_us
+        job.call_inputs = inputs
 
 
 def _note_paced(

@@ -52,8 +52,34 @@ class JobOutcome(msgspec.Struct, frozen=True):
     may_wait: bool = False
 
 
-def failure(job: str, error: AutobatchError, *, may_wait: bool = False) -> JobOutcome:
-    """Return the outcome that says an error of ours."""
+def failure(job: str, error: AutobatchError) -> JobOutcome:
+    """Return the outcome that says an error of ours of a job that is only known by its id."""
     frame = encode(ReplyHeader(job, 0, error.code), str(error).encode())
-    is_late = isinstance(error, DeadlineExceeded | UpstreamTimeout | UpstreamOverloaded)
-    return JobOutcome(job, frame, is_failure=True, is_late=is_late, may_wait=may_wait)
+    return JobOutcome(job, frame, is_failure=True, is_late=_is_late(error))
+
+
+def unanswered(job: Job, error: AutobatchError, now_ms: int, *, may_wait: bool = False) -> JobOutcome:
+    """Return the same of a job that is held, with where its time went.
+
+    Args:
+        job: The job.
+        error: What it is told.
+        now_ms: The time, unix milliseconds of Redis's clock.
+        may_wait: Whether it waits for another call: then it is told near its deadline.
+    """
+    header = job.header
+    spent_us = ((header.deadline if may_wait else now_ms) - header.at) * 1000
+    reply = ReplyHeader(
+        header.id,
+        0,
+        error.code,
+        queue_us=max(0, spent_us - job.called_us),
+        upstream_us=job.called_us,
+        batch=job.call_inputs,
+    )
+    frame = encode(reply, str(error).encode())
+    return JobOutcome(header.id, frame, is_failure=True, is_late=_is_late(error), may_wait=may_wait)
+
+
+def _is_late(error: AutobatchError) -> bool:
+    return isinstance(error, DeadlineExceeded | UpstreamTimeout | UpstreamOverloaded)

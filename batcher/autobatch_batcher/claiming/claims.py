@@ -16,7 +16,7 @@ from math import ceil
 
 from msgspec.structs import replace
 
-from autobatch_batcher.calling.outcomes import failure
+from autobatch_batcher.calling.outcomes import failure, unanswered
 from autobatch_batcher.calling.trials import suspects_at_once
 from autobatch_batcher.forming.bulk_share import BulkShare
 from autobatch_batcher.forming.lanes import Lanes
@@ -194,7 +194,7 @@ class Claims:
 
         A worker that has time left for one knows by that of a step of Redis's clock.
         """
-        expired = [job.header.id for job in self._lanes.take_expired(self._clock.now_ms(), takes)]
+        expired = self._lanes.take_expired(self._clock.now_ms(), takes)
         if expired:
             await self._drop(expired, "expired", DeadlineExceeded())
         return bool(expired)
@@ -213,13 +213,15 @@ class Claims:
 
     async def refuse(self, jobs: Sequence[str]) -> None:
         """Answer jobs at once that are held, and that no call could answer in the time that is aimed at."""
-        self._lanes.take_out(set(jobs))
-        await self._drop(jobs, "target", QueueFull("No answer is possible within TARGET_P99_MS"))
+        await self._drop(
+            self._lanes.take_out(set(jobs)), "target", QueueFull("No answer is possible within TARGET_P99_MS")
+        )
 
-    async def _drop(self, jobs: Sequence[str], reason: str, error: AutobatchError) -> None:
+    async def _drop(self, jobs: Sequence[Job], reason: str, error: AutobatchError) -> None:
         self._metrics.jobs_dropped.labels(reason).inc(len(jobs))
-        self.let_go(jobs)
-        await self._give_up([(job, failure(job, error).frame) for job in jobs])
+        outcomes = [unanswered(job, error, self._clock.now_ms()) for job in jobs]
+        self.let_go([each.job for each in outcomes])
+        await self._give_up([(each.job, each.frame) for each in outcomes])
 
     def let_go(self, jobs: Iterable[str]) -> None:
         """Take answered jobs off the list."""

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from autobatch_batcher.calling.outcomes import AnsweringBatches, JobOutcome, failure
+from autobatch_batcher.calling.outcomes import AnsweringBatches, JobOutcome, unanswered
 from autobatch_batcher.claiming.claims import Claims
 from autobatch_batcher.claiming.drain_rate import AnsweredCall, DrainRate
 from autobatch_batcher.claiming.lease import Lease
@@ -369,7 +369,7 @@ class WorkingLoop:
 
     async def _send_and_reply(self, batch: Batch, slot: Slot, room: int) -> None:
         """One batch from its call to its replies. Whatever goes wrong, every job gets one, or waits for another call."""
-        losses, sent_s = self._claims.losses, self._loop.time()
+        losses = self._claims.losses
         deadline_ms = max([job.header.deadline for job in batch.jobs])
         told: set[str] = set()
 
@@ -383,14 +383,14 @@ class WorkingLoop:
             outcomes = await self._caller.answer(batch.jobs, slot, early=tell)
         except Exception:
             log.exception("batch_failed_unforeseen", extra=named(batch.jobs))
-            outcomes = [failure(job.header.id, AutobatchError()) for job in batch.jobs]
+            outcomes = [unanswered(job, AutobatchError(), self._clock.now_ms()) for job in batch.jobs]
         finally:
             slot.release()  # whatever becomes of the replies
             now_s = self._loop.time()
             self._policy.note_ended(batch.inputs, now_s + slot.upstream.tuner.ask_again_s(now_s))
         answered, failed = self._note_answered(batch, outcomes, room)
         self._go_on(has_failed=failed > 0)
-        self._note_ended(batch, slot, room, now_s - sent_s, answered, failed)
+        self._note_ended(batch, slot, room, answered, failed)
         if told:
             outcomes = [outcome for outcome in outcomes if outcome.job not in told]
         if any(outcome.may_wait for outcome in outcomes) and losses == self._claims.losses:
@@ -424,9 +424,9 @@ class WorkingLoop:
         self.drain.answered.append(AnsweredCall(now_s, inputs, calls, self._has_backlog(room), has_failed, is_faster))
         return inputs, len(failed)
 
-    def _note_ended(self, batch: Batch, slot: Slot, room: int, took_s: float, answered: int, failed: int) -> None:
+    def _note_ended(self, batch: Batch, slot: Slot, room: int, answered: int, failed: int) -> None:
         """Note a batch for people who look at it; a turn of `recent` does the rest."""
-        now_ms, took_ms, units = self._clock.now_ms(), round(1000 * took_s, 1), batch.units
+        now_ms, took_ms, units = self._clock.now_ms(), round(1000 * slot.called_s, 1), batch.units
         seen = SeenBatch(
             ended_ms=now_ms,
             upstream=slot.upstream.name,

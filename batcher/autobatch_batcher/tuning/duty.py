@@ -12,10 +12,12 @@ by. As many more call it as their processors need, once one is not enough.
 3. The first on duty learns and tries; the others follow what it reports, so that the next one to take over begins with it.
 4. Where no batcher has learnt anything, the first on duty begins with what Redis has kept of one that is gone.
 5. One that stands by still sends what it has claimed, in full calls.
+6. One that another batcher's calls have taken out is called by each of the others before they go on to say that it is well: a
+   probe goes well where calls fail, and the jobs that found it out wait at the batcher that has them.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from math import ceil
+from math import ceil, inf
 from typing import Protocol
 
 import msgspec
@@ -103,6 +105,19 @@ def calls_another(batcher: str, urls: Collection[str], reports: Sequence[Batcher
     """Whether another batcher may call an upstream that has none of these URLs."""
     others = [each for each in _fresh(reports, now_ms) if each.id != batcher and not each.is_stopping]
     return any(known.may_be_called and known.url not in urls for each in others for known in each.upstreams)
+
+
+def lost_ms(batcher: str, url: str, reports: Sequence[BatcherStatus], now_ms: int) -> float:
+    """Return the milliseconds since a call of another batcher failed that calls the upstream no more; inf: there is none."""
+    return min(
+        [
+            now_ms - each.at + known.failed.last_ms
+            for each in _fresh(reports, now_ms)
+            for known in each.upstreams
+            if each.id != batcher and known.url == url and known.failed is not None and not known.may_be_called
+        ],
+        default=inf,
+    )
 
 
 def _fresh(reports: Sequence[BatcherStatus], now_ms: int) -> list[BatcherStatus]:

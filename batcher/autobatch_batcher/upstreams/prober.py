@@ -12,9 +12,16 @@ from autobatch_batcher.upstreams.http_client import PROBE_TIMEOUT_S, CallConnect
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.upstream_client import UpstreamClient
 from autobatch_shared.contract.cards import NO_CARD, Card
-from autobatch_shared.contract.errors import NotComputed, UpstreamError, UpstreamProtocolError, UpstreamUnavailable
+from autobatch_shared.contract.errors import (
+    InvalidAnswer,
+    NotComputed,
+    UpstreamError,
+    UpstreamProtocolError,
+    UpstreamUnavailable,
+)
 from autobatch_shared.contract.models import NAMELESS
 from autobatch_shared.contract.status import NO_ANSWER
+from autobatch_shared.watching.upstream_words import INVALID_ANSWER
 
 DIMENSION_TIMEOUT_S = 10.0  # it waits behind other calls, and the first pass of a server takes longest
 LIMITS_EVERY_S = 1.0  # a client that sends only bad lists must not double the upstream's requests
@@ -128,6 +135,8 @@ class Prober:
                     status, card = other_status, other_card
                     state.speak(other, _now_s())
                     break
+        if status == 200 and card == NO_CARD and state.card.identity is not None:
+            raise Unlearnt(f"{INVALID_ANSWER}: {self._card_path} does not say what it serves, as it did")
         if status == 200 or status in NO_CARD_STATUSES:
             self._had_card |= card.identity is not None
             had_one = state.card.identity is not None and state.standing.served is not None
@@ -210,6 +219,7 @@ class Prober:
         """Return the number of components of its vectors; None where it has none.
 
         Raises:
+            InvalidAnswer: It says that all is well, and has no vector.
             UpstreamError: It cannot compute now.
             Unlearnt: It refuses us, or the model of its card.
         """
@@ -219,7 +229,10 @@ class Prober:
             raise Unlearnt(str(exc)) from exc
         answer = dialect.understood(await self._client.send(post, DIMENSION_TIMEOUT_S))
         if answer.status == 200:
-            return components(dialect.cut(answer, "/embed", 1, ()))
+            try:
+                return components(dialect.cut(answer, "/embed", 1, ()))
+            except UpstreamProtocolError as exc:
+                raise InvalidAnswer(f"{INVALID_ANSWER}: {exc}") from exc
         if answer.status in UNAUTHORIZED:
             raise Unlearnt(_refusal(answer.status, post.path))
         if dialect.judge(answer, 1, is_verbatim=False, may_retry=False) is Verdict.TELL:

@@ -110,13 +110,14 @@ class Replica(ReplicaState):
         """Another upstream has answered what this one gave an invalid answer to: its next one is its own fault."""
         self._blamed = frozenset()
 
-    async def try_for_others(self) -> None:
-        """Make a trial with a text of ours where no job would: another batcher calls it, and here it was taken out before.
+    async def try_without_job(self) -> None:
+        """Call it with a text of ours where no job does: it was taken out here, or by another batcher that calls it.
 
-        Else this one would take over with what it believed when it called it last.
+        Else it would stay out until the next request, or this batcher would go on to say that it is well.
         """
         now_s = asyncio.get_running_loop().time()
-        if self.duty.is_on or not self.is_usable or not self.breaker.may_try(now_s):
+        is_due = self.is_in_doubt or self.breaker.may_try(now_s)
+        if not is_due or not self.is_usable or self.load.calls:
             return
         route, sample = SAMPLE_ROUTES.get(self.card.kind, "/predict"), self.dialect.sample
         asked = AskedRows(route, [b"[%b]" % sample if route == "/predict" else sample])

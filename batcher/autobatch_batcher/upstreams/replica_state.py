@@ -19,7 +19,7 @@ from autobatch_batcher.upstreams.standing import NO_RECORD, NOT_LEARNT, Standing
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card
 from autobatch_shared.contract.models import ServedModel, model_of
 from autobatch_shared.contract.status import UpstreamStatus
-from autobatch_shared.watching.upstream_words import kind_of_cause
+from autobatch_shared.watching.upstream_words import INVALID_ANSWER, kind_of_cause
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,7 @@ class ReplicaState:
         duty: Whether this batcher calls it, or stands by.
         failures: How many of its calls failed, and why.
         last_duty: The same when it was called last.
+        lost_s: When a call of another batcher failed that calls it no more; -inf: none did.
         permits: The most inputs that this batcher has in flight there, as it has published.
         went_down: Is called whenever it is found that it cannot be reached any more, or has to say again what it serves.
 
@@ -81,7 +82,7 @@ class ReplicaState:
         self.card = NO_CARD
         self.dimension: int | None = None
         self.is_healthy = False
-        self.answered_s = self.away_s = float("-inf")
+        self.answered_s = self.away_s = self.lost_s = -inf
         self.down_since_s: float | None = None
         self.went_down: WentDown = lambda: None
         self.tuner = tuner
@@ -125,6 +126,11 @@ class ReplicaState:
         return self.is_healthy and self.is_included
 
     @property
+    def is_in_doubt(self) -> bool:
+        """Whether it seems well here, and has answered nothing since another batcher found that it is not."""
+        return self.is_usable and self.breaker.is_closed and self.lost_s > self.answered_s
+
+    @property
     def obstacle(self) -> str:
         """Why it is not usable; empty if it is."""
         return "" if self.is_usable else self.standing.reason or self._fault or NOT_LEARNT
@@ -134,12 +140,20 @@ class ReplicaState:
         """What is wrong with it, one of a few kinds; empty: nothing is, as far as is known."""
         if not self.is_included and self.standing.served is not None:
             return SERVES_ANOTHER
-        if not self.is_included:  # the status of its refusal, if that is why it does not say
+        if (
+            not self.is_included
+        ):  # the status of its refusal, or a page that is no answer, if that is why it does not say
             kind = kind_of_cause(self.standing.silence)
-            return kind if kind.startswith("HTTP ") else SERVES_UNKNOWN
+            return kind if kind.startswith("HTTP ") or kind == INVALID_ANSWER else SERVES_UNKNOWN
         if not self.is_healthy:
             return kind_of_cause(self._fault) if self._fault else SERVES_UNKNOWN
         return "" if self.breaker.is_closed else self.failures.last or LATE
+
+    @property
+    def told_to_clients(self) -> str:
+        """What clients are told of it where it is not called: by the status that it answers; empty: it cannot be reached."""
+        status = self.trouble.removeprefix("HTTP ")
+        return self.standing.told or (f"The upstream answered {status}" if status.isdigit() else "")
 
     def call_time(self, now_s: float, inputs: int, *, is_scarce: bool) -> CallTime:
         """Return what a call takes, by which jobs are dropped.

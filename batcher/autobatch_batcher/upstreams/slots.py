@@ -20,6 +20,9 @@ from autobatch_shared.contract.status import UpstreamStatus
 class Slot:
     """Permission for one call, taken from the moment a batch is formed until its answer is in.
 
+    Attributes:
+        called_s: Seconds that the calls of its batch have taken, those that failed included.
+
     Args:
         upstream: The replica to call.
         inputs: Number of inputs in the call.
@@ -44,6 +47,7 @@ class Slot:
         self.was_busy = was_busy
         self.calls = 0  # in flight with it when it was taken, itself included
         self.waited_s = waited_s
+        self.called_s = 0.0
         self._is_held = True
         self._inputs = inputs
         self._work = inputs + units

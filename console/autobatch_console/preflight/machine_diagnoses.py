@@ -6,9 +6,10 @@ from pathlib import Path
 from autobatch_console.preflight import ports
 from autobatch_console.preflight.diagnoses import Diagnosis
 from autobatch_shared.settings.loading import SettingsError
-from autobatch_shared.settings.named_files import read_ranks, read_tokenizer, trusting
+from autobatch_shared.settings.named_files import read_keys, read_ranks, read_tokenizer, trusting
 
 _READERS: Mapping[str, Callable[[str], object]] = {
+    "API_KEYS_FILE": read_keys,
     "TOKENIZER_FILE": read_tokenizer,
     "CL100K_FILE": read_ranks,
     "INFERENCE_CA_FILE": trusting,

@@ -1,6 +1,6 @@
 """`autobatch config`: what every setting of a command is, and where it came from.
 
-It reads the settings as that command does, so the same flags may follow. Nothing is started or asked.
+It reads the settings as that command does, and the files that they name, so the same flags may follow. Nothing is started or asked.
 """
 
 import json
@@ -9,10 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import typer
 
+from autobatch_console.preflight.diagnoses import faults_of
 from autobatch_console.up.settings import UpSettings
+from autobatch_console.up.survey import look_at_named_files
+from autobatch_shared.redis.masters.master import finder_of
 from autobatch_shared.settings.definitions import PROCESSES, BatcherSettings, CommonSettings, ProxySettings
 from autobatch_shared.settings.files.model_tables import KEYS, WORKERS, load_models, load_tables
-from autobatch_shared.settings.loading import UNSET, load
+from autobatch_shared.settings.loading import UNSET, SettingsError, end_with, load
 from autobatch_shared.settings.origins import DEFAULT, TABLE, SettingOrigin, origins_of
 from autobatch_shared.settings.remarks import remarks_of
 
@@ -26,7 +29,7 @@ Usage: autobatch config [{"|".join(COMMANDS)}] [--json] [FLAGS]
 The settings are those of `autobatch up`, or of the command that is named first; its flags may follow. Of a key nothing is shown but
 that it is set, and URLs are shown without user, password and query. What looks like a misspelt setting in the environment is named.
 
-Exit status 2: the settings are wrong, and each fault is printed.
+Exit status 2: the settings are wrong, or a file that they name cannot be used, and each fault is printed.
 """
 
 
@@ -36,17 +39,39 @@ def command(ctx: typer.Context) -> None:
     name = words.pop(0) if words and words[0] in COMMANDS else "up"
     cls = COMMANDS[name]
     settings = load(cls, words)
-    origins, models = origins_of(settings, words), _of_models(cls, words)
+    origins, of_models = origins_of(settings, words), _of_models(cls, words)
+    models = {model: own for model, (_, own) in of_models.items() if own}
     remarks = remarks_of(settings)
+    faults = _faults(settings, {model: own for model, (own, _) in of_models.items()})
     if JSON_FLAG in ctx.args:
         document = {
             "command": name,
             "settings": [origin._asdict() for origin in origins],
             "models": {model: [origin._asdict() for origin in of] for model, of in models.items()},
             "remarks": remarks,
+            "faults": faults,
         }
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
-        return
+    else:
+        _print_tables(origins, models, remarks)
+    if faults:
+        end_with(SettingsError(faults))
+
+
+def _faults(settings: CommonSettings, models: Mapping[str, CommonSettings]) -> list[str]:
+    """What a start would refuse of what the settings name, as far as no server has to be asked."""
+    faults = faults_of(look_at_named_files(settings, models))
+    if redis_url := getattr(settings, "redis_url", None):
+        try:
+            finder_of(redis_url.get_secret_value())
+        except SettingsError as error:
+            faults += error.faults
+    return faults
+
+
+def _print_tables(
+    origins: Sequence[SettingOrigin], models: Mapping[str, Sequence[SettingOrigin]], remarks: Iterable[str]
+) -> None:
     sys.stdout.write(_table("Set", [each for each in origins if each.source != DEFAULT]))
     for model, of_model in models.items():
         sys.stdout.write(_table(f"Of the model {model} alone", of_model))
@@ -55,19 +80,21 @@ def command(ctx: typer.Context) -> None:
         sys.stdout.write(f"{remark}\n")
 
 
-def _of_models(cls: type[CommonSettings], words: Sequence[str]) -> dict[str, list[SettingOrigin]]:
-    """What the tables of `config.toml` say to such a process, by the name of their model."""
+def _of_models(
+    cls: type[CommonSettings], words: Sequence[str]
+) -> dict[str, tuple[CommonSettings, list[SettingOrigin]]]:
+    """The settings of each model that has a table in `config.toml`, by its name, and those of them that its table has."""
     if issubclass(cls, BatcherSettings):
         load_models(cls, words)  # ends where the tables do not go together
     known = WORKERS if cls is ProxySettings else cls.model_fields.keys() & set(KEYS.values())
     said = {}
     for number, table in enumerate(load_tables()):
         own = {name: value for name, value in table.items() if name in known}
-        origins = origins_of(load(cls, words, own), words, number)
-        said[table["served_model_name"]] = [
-            each for each in origins if each.setting.lower() in own and each.source == TABLE
-        ]
-    return {name: origins for name, origins in said.items() if origins}
+        settings = load(cls, words, own)
+        origins = origins_of(settings, words, number)
+        kept = [each for each in origins if each.setting.lower() in own and each.source == TABLE]
+        said[table["served_model_name"]] = settings, kept
+    return said
 
 
 def _said(value: str | int | None) -> str:

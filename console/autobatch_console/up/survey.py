@@ -1,7 +1,7 @@
 """What `autobatch up` and `autobatch doctor` look at before a start, for the settings of `up`."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import aiohttp
@@ -14,21 +14,29 @@ from autobatch_console.preflight.upstreams.upstream_seen import API_KEY
 from autobatch_console.up import programs
 from autobatch_console.up.settings import UpSettings, needs_embedder
 from autobatch_shared.install_hints import missing_for_embedder
+from autobatch_shared.settings.definitions import CommonSettings
 from autobatch_shared.settings.loading import SettingsError
 from autobatch_shared.settings.named_files import trusting
 
 LOOK_EVERY_S = 2.0  # at the servers that are waited for
 ANSWER_S = 1.0  # of the batcher, which is on this machine
 UNHEALTHY = 503
-FILES = ("api_keys_file", "tokenizer_file", "cl100k_file")
+FILES, FILES_OF_MODELS = ("api_keys_file", "cl100k_file"), ("tokenizer_file", "inference_ca_file")
 
 
 async def look_around(settings: UpSettings, models: Sequence[UpSettings]) -> list[Diagnosis]:
     """Return the diagnoses of what the settings name: files, Redis, and the upstreams of each model."""
-    files = {name.upper(): getattr(settings, name) for name in FILES}
-    files |= {_of("TOKENIZER_FILE", model): model.tokenizer_file for model in models}
-    files |= {_of("INFERENCE_CA_FILE", model): model.inference_ca_file for model in models}
-    return [*look_at_files(files), *await look_at_servers(settings, models)]
+    named = {model.served_model_name or "": model for model in models}
+    return [*look_at_named_files(settings, named), *await look_at_servers(settings, models)]
+
+
+def look_at_named_files(settings: CommonSettings, models: Mapping[str, CommonSettings]) -> list[Diagnosis]:
+    """Return the diagnoses of the files that the settings of a process name, and those of each model, by its name."""
+    files = {name.upper(): getattr(settings, name, None) for name in FILES + FILES_OF_MODELS}
+    files |= {
+        _of(name.upper(), model): getattr(own, name, None) for model, own in models.items() for name in FILES_OF_MODELS
+    }
+    return look_at_files(files)
 
 
 class WaitedFor:
@@ -105,12 +113,12 @@ async def _look_at_upstreams(model: UpSettings) -> list[Diagnosis]:
     key_setting = "INFERENCE_HEADERS" if is_by_headers else API_KEY
     access = UpstreamAccess(model.upstream_headers, trust, model.upstream_model, model.names, key_setting)
     diagnoses = await ask_upstreams(model.inference_urls, access)
-    return [replace(diagnosis, setting=_of(diagnosis.setting, model)) for diagnosis in diagnoses]
+    return [replace(diagnosis, setting=_of(diagnosis.setting, model.served_model_name)) for diagnosis in diagnoses]
 
 
-def _of(setting: str, model: UpSettings) -> str:
+def _of(setting: str, model: str | None) -> str:
     """A setting of one model, as its diagnosis names it."""
-    return f"{setting} of {model.served_model_name}" if model.served_model_name else setting
+    return f"{setting} of {model}" if model else setting
 
 
 def look_at_machine(settings: UpSettings, models: Sequence[UpSettings]) -> list[Diagnosis]:
@@ -132,7 +140,7 @@ def look_at_machine(settings: UpSettings, models: Sequence[UpSettings]) -> list[
         if program is not None:
             diagnoses.append(Diagnosis("right", "REDIS_URL", f"not set: {program.name} {program.version} is started"))
         diagnoses += [
-            Diagnosis("right", _of("INFERENCE_URL", model), "not set: the embedder is started")
+            Diagnosis("right", _of("INFERENCE_URL", model.served_model_name), "not set: the embedder is started")
             for model in models
             if not model.inference_url
         ]

@@ -6,26 +6,11 @@ from pathlib import Path
 
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.settings.loading import SettingsError
+from autobatch_shared.settings.named_files import read_keys
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
-
-
-def read_keys(path: str) -> tuple[str, ...]:
-    """Return the keys of a file; empty lines and those that begin with `#` are none.
-
-    Raises:
-        SettingsError: It cannot be read, or holds no key.
-    """
-    try:
-        lines = [line.strip() for line in Path(path).read_text("utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SettingsError([f"API_KEYS_FILE: cannot be read: {type(exc).__name__} (got {path!r})"]) from exc
-    keys = tuple(line for line in lines if line and not line.startswith("#"))
-    if not keys:
-        raise SettingsError([f"API_KEYS_FILE: holds no key: all would be let in (got {path!r})"])
-    return keys
 
 
 class KeyFile:

@@ -1,4 +1,7 @@
-"""The gunicorn master: gunicorn's own, which at SIGHUP replaces its workers only where the settings can be read."""
+"""The gunicorn master: gunicorn's own, which at SIGHUP replaces its workers only where the settings can be read.
+
+It waits there until the old workers have ended, as long as a request may take; a new one that dies meanwhile is replaced at once.
+"""
 
 from gunicorn.arbiter import Arbiter
 
@@ -6,7 +9,22 @@ from gunicorn.arbiter import Arbiter
 class GunicornMaster(Arbiter):  # type: ignore[misc]
     """Starts, watches and replaces the workers of one host."""
 
+    _oldest_new: int | None = None  # the age of the first new worker, while old ones are waited for
+
     def reload(self) -> None:
         """Let new workers take over, and the old ones finish what they have; with faults in the settings nothing happens."""
-        if self.app.read_settings_again():
+        if not self.app.read_settings_again():
+            return
+        self._oldest_new = self.worker_age + 1
+        try:
             super().reload()
+        finally:
+            self._oldest_new = None
+
+    def reap_workers(self) -> None:
+        """Take note of workers that have ended, and replace new ones among them while the old ones are waited for."""
+        super().reap_workers()
+        if self._oldest_new is not None:
+            new = [worker for worker in self.WORKERS.values() if worker.age >= self._oldest_new]
+            for _ in range(self.num_workers - len(new)):
+                self.spawn_worker()

@@ -153,6 +153,46 @@ async def test_the_one_that_stands_by_finds_out_that_the_upstream_is_well_again(
         await wait_until(lambda: _are(2, reports))  # without any further request
 
 
+@pytest.mark.usefixtures("_quick_probes")
+@pytest.mark.parametrize("status", [401, 500])
+async def test_what_one_batcher_finds_failing_the_others_try_before_they_say_that_it_is_well(
+    redis_url: str, upstream: FakeUpstream, reports: DutyReports, status: int
+) -> None:
+    """Its probes go well all the time, and the jobs that the first one has it keeps."""
+    async with open_house(redis_url) as house:
+        for _ in range(3):
+            await house.add_batcher(upstream.url, upstream_patience_ms=600_000)
+        await wait_until(lambda: _are(3, reports))
+        await wait_until(house.is_healthy)
+        upstream.refuses = {"/embed": status}
+        asked = [asyncio.create_task(house.embed(f"text {number}")) for number in range(8)]
+
+        await wait_until(lambda: _are(0, reports))
+        upstream.refuses = {}
+
+        await wait_until(lambda: _are(3, reports))
+        await asyncio.gather(*asked)
+
+
+@pytest.mark.usefixtures("_quick_probes")
+async def test_that_an_upstream_which_failed_is_well_again_is_found_out_without_a_request(
+    redis_url: str, upstream: FakeUpstream, reports: DutyReports
+) -> None:
+    async with open_house(redis_url) as house:
+        await house.add_batcher(upstream.url, upstream_patience_ms=0)
+        await wait_until(house.is_healthy)
+        upstream.refuses = {"/embed": 503}
+
+        async def is_out() -> bool:
+            await house.post("/embed", {"inputs": "one"})
+            return await _are(0, reports)
+
+        await wait_until(is_out)
+        upstream.refuses = {}
+
+        await wait_until(lambda: _are(1, reports))
+
+
 async def test_a_batcher_begins_with_what_the_one_before_it_had_learnt(
     redis_url: str, upstream: FakeUpstream, reports: DutyReports
 ) -> None:

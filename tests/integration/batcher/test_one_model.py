@@ -310,3 +310,28 @@ async def test_an_upstream_that_refuses_to_say_what_it_serves_is_not_called_anot
 
     assert raised.value.cause == replica.standing.reason
     assert "upstream_excluded" in caplog.messages
+
+
+@pytest.mark.parametrize("paths", [("/info", "/embed", "/health", "/v1/models"), ("/info",)], ids=["all", "/info"])
+async def test_a_page_in_place_of_what_it_serves_is_an_invalid_answer_and_no_other_model(
+    upstream: FakeUpstream, paths: tuple[str, ...]
+) -> None:
+    """Such as the login page of a proxy that stands before it."""
+    async with probed(upstream) as replica:
+        before = replica.standing.served
+        assert before is not None
+        replica.standing.follow(before)
+        upstream.refuses = dict.fromkeys(paths, 200)  # with nothing in it
+        for _ in range(2):
+            await replica.prober.probe()
+            assert ("invalid answer", False) == (replica.trouble, replica.is_usable)
+
+        upstream.refuses = {}
+        await replica.prober.probe()
+        assert (before, True) == (replica.standing.served, replica.is_usable)
+
+
+async def test_a_page_from_the_start_is_an_invalid_answer_too(upstream: FakeUpstream) -> None:
+    upstream.refuses = dict.fromkeys(("/info", "/embed", "/health", "/v1/models"), 200)
+    async with probed(upstream) as replica:
+        assert ("invalid answer", False) == (replica.trouble, replica.is_usable)

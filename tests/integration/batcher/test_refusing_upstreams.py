@@ -190,3 +190,21 @@ async def test_that_the_key_was_revoked_is_told_to_clients_as_what_it_is(redis_u
         await wait_until(lambda: says(house, "it answers 401"))
         told += [await house.post("/embed", {"inputs": "a"}, x_request_timeout_ms="5000") for _ in range(3)]
     assert [] == [(each.status, each.body) for each in told if b" 401 " not in each.body]
+
+
+@pytest.mark.usefixtures("_quick_probes")
+@pytest.mark.parametrize("status", [500, 503])
+async def test_of_one_that_answers_with_errors_clients_are_told_the_status_and_not_that_it_cannot_be_reached(
+    redis_url: str, upstream: FakeUpstream, status: int
+) -> None:
+    async with ready_house(redis_url, upstream.url, upstream_patience_ms=0) as house:
+        upstream.refuses = {"/embed": status, "/health": status}
+        told = []
+
+        async def is_out() -> bool:
+            told.append(await house.post("/embed", {"inputs": "a"}))
+            return not await is_healthy(house) and len(told) > 20
+
+        await wait_until(is_out)
+    assert {503} <= {each.status for each in told} <= {503, status}
+    assert {f"The upstream answered {status}"} == {each.json["error"] for each in told if each.body}

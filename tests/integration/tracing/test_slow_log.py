@@ -57,6 +57,20 @@ async def test_a_request_whose_deadline_expires_or_whose_client_leaves_is_slow_t
     ]
 
 
+async def test_a_slow_request_that_the_upstream_did_not_answer_in_time_says_where_its_time_went(
+    redis_url: str, upstream: FakeUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    upstream.behave = gate = Gate()
+    async with ready_house(redis_url, upstream.url, proxy={"slow_ms": 1}, upstream_timeout_ms=50) as house:
+        answer = await house.post("/embed", {"inputs": "late"})
+        gate.opened.set()
+
+    (line,) = lines(caplog, "request_slow")
+    assert (504, 1) == (line["status"], line["batch_inputs"])
+    assert line["total_ms"] == pytest.approx(line["queue_ms"] + line["upstream_ms"] + line["own_ms"], abs=0.3)
+    assert "upstream;dur=" in answer.headers["server-timing"]
+
+
 async def test_by_default_a_quick_request_has_no_line(
     redis_url: str, upstream: FakeUpstream, caplog: pytest.LogCaptureFixture
 ) -> None:

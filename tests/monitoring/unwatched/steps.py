@@ -58,19 +58,19 @@ def all_us() -> dict[str, float]:
 
 def _batch_step(metrics: Metrics, jobs: int) -> Callable[[], None]:
     header = SimpleNamespace(at=1000, route="/embed")
-    job = SimpleNamespace(header=header, body=b"x" * 70, per_token=4)
+    job = SimpleNamespace(header=header, body=b"x" * 70, per_token=4, called_us=0)
     batch = SimpleNamespace(
         jobs=[job] * jobs, inputs=jobs, units=80 * jobs, useful=75 * jobs, reason=Reason.FULL, oldest_ms=5.0
     )
     working = SimpleNamespace(
         _clock=SimpleNamespace(now_ms=lambda: 1005), recent=SimpleNamespace(ended=deque(maxlen=10_000))
     )
-    slot = SimpleNamespace(upstream=SimpleNamespace(name="http://tei"))
+    slot = SimpleNamespace(upstream=SimpleNamespace(name="http://tei"), called_s=0.004)
 
     def step() -> None:
         metrics.note_batch(batch, 32, 1005, 0)  # type: ignore[arg-type]  # has what is read of it
         metrics.note_call("http://tei", 200, 0.004)
-        WorkingLoop._note_ended(working, batch, slot, 32, 0.004, jobs, 0)  # type: ignore[arg-type]
+        WorkingLoop._note_ended(working, batch, slot, 32, jobs, 0)  # type: ignore[arg-type]
 
     return step
 

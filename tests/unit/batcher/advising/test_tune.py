@@ -12,6 +12,7 @@ from tests.support.ports import free_port
     ("argv", "told"),
     [
         (("--p99", "soon"), "must be a time, as 50ms or 2s"),
+        (("--p99", "0ms"), "autobatch: --p99: in milliseconds: Input should be greater than or equal to 5"),
         (("--seconds", "0"), "must be 1 to 3600"),
         (("--seconds", "long"), "must be 1 to 3600"),
         (("--texts", "missing.txt"), "--texts: missing.txt"),

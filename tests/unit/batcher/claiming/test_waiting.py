@@ -1,6 +1,6 @@
 """Jobs that wait for another call are told something just before their deadline, and only once."""
 
-from autobatch_batcher.calling.outcomes import JobOutcome, failure
+from autobatch_batcher.calling.outcomes import JobOutcome, unanswered
 from autobatch_batcher.claiming.waiting import SAY_BEFORE_S, WaitingRoom
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.jobs import Job
@@ -9,7 +9,7 @@ from tests.unit.builders import make_job
 
 
 def words(job: Job) -> JobOutcome:
-    return failure(job.header.id, UpstreamOverloaded(), may_wait=True)
+    return unanswered(job, UpstreamOverloaded(), 0, may_wait=True)
 
 
 def filled(*jobs: Job) -> tuple[WaitingRoom, Lanes]:

@@ -1,12 +1,14 @@
 """One batcher calls an upstream, and the others follow: each finds out by the same reports."""
 
+from math import inf
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from autobatch_batcher.tuning.duty import CPU_MAX, LATE_MS, ON_DUTY, Duty, calls_another, duty_of, take_duties
-from autobatch_shared.contract.status import BatcherStatus, LearntCalls, RememberedCalls, UpstreamStatus
+from autobatch_batcher.tuning.duty import CPU_MAX, LATE_MS, ON_DUTY, Duty, calls_another, duty_of, lost_ms, take_duties
+from autobatch_shared.contract.status import BatcherStatus, FailedCalls, LearntCalls, RememberedCalls, UpstreamStatus
 from tests.unit.upstreams import make_upstream
 
 NOW_MS = 1_790_000_000_000
@@ -59,6 +61,32 @@ def test_where_no_batcher_finds_it_well_all_may_try() -> None:
         "a", URL, [report("a", seen(may_be_called=False)), report("b", seen(may_be_called=False))], NOW_MS
     )
     assert ON_DUTY == duty_of("a", URL, [], NOW_MS)
+
+
+def lost(last_ms: int) -> UpstreamStatus:
+    return replace(seen(may_be_called=False), failed=FailedCalls(5, {"HTTP 500": 5}, "HTTP 500", last_ms))
+
+
+def test_an_upstream_is_lost_since_the_last_call_failed_of_another_batcher_that_calls_it_no_more() -> None:
+    reports = [report("a"), report("b", lost(700)), report("c", lost(400), at=NOW_MS - 200)]
+
+    assert 600 == lost_ms("a", URL, reports, NOW_MS)
+    assert 700 == lost_ms("c", URL, reports, NOW_MS)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        report("b", replace(lost(700), may_be_called=True)),
+        report("b", seen(may_be_called=False)),
+        report("b", lost(700), at=NOW_MS - MISSED_MS),
+        report("b", replace(lost(700), url="http://other")),
+        report("a", lost(700)),
+    ],
+    ids=["it goes on", "it has called nothing", "it is silent", "another upstream", "it is its own"],
+)
+def test_it_is_not_where_no_other_batcher_knows_that(other: BatcherStatus) -> None:
+    assert inf == lost_ms("a", URL, [other], NOW_MS)
 
 
 def test_each_upstream_begins_at_the_next_batcher() -> None:

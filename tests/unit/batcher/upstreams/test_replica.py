@@ -285,23 +285,43 @@ async def test_a_trial_that_has_no_rows_is_one_that_failed_whatever_it_was_asked
     assert one.breaker.trial_s() >= before_s + 3 * PAUSE_MIN_S
 
 
-async def test_one_that_stands_by_tries_an_upstream_itself_that_was_taken_out() -> None:
-    """No job of its own would, and it would take over with what it believed long ago."""
+async def test_an_upstream_that_was_taken_out_is_tried_where_no_job_is_called() -> None:
+    """It would stay out until the next request, or be taken over with what was believed of it long ago."""
     client = ToldClient()
     one = upstream(client)
     open_breaker(one, asyncio.get_running_loop().time() - PAUSE_MIN_S)
-    await one.try_for_others()
-    assert not one.breaker.is_closed, "it is on duty: jobs are called here"
+    one.load.calls = 1
+    await one.try_without_job()
+    assert not one.breaker.is_closed
 
-    one.duty = Duty(is_on=False)
+    one.load.calls = 0
     client.body = b"<html>"
-    await one.try_for_others()
+    await one.try_without_job()
     assert not one.breaker.may_try(asyncio.get_running_loop().time()), "a trial that failed makes the pause longer"
 
     open_breaker(one, asyncio.get_running_loop().time() - PAUSE_MAX_S)
     client.body = b"[[1]]"
-    await one.try_for_others()
+    await one.try_without_job()
     assert one.breaker.is_closed
+
+
+async def test_one_that_other_batchers_have_lost_is_tried_until_it_has_answered_or_is_out_here_too() -> None:
+    client = ToldClient(200, b"[[1]]")
+    one, now_s = upstream(client), asyncio.get_running_loop().time()
+    await one.try_without_job()
+    assert client.sent == []
+
+    one.lost_s = now_s
+    assert one.is_in_doubt
+    await one.try_without_job()
+    await one.try_without_job()
+    assert (1, False) == (len(client.sent), one.is_in_doubt)
+
+    one.lost_s = one.answered_s + 1
+    client.status = 500
+    for _ in range(2 * FAILURES_MAX):
+        await one.try_without_job()
+    assert (1 + FAILURES_MAX, False) == (len(client.sent), one.breaker.is_closed)
 
 
 @pytest.mark.parametrize(
@@ -320,7 +340,7 @@ async def test_such_a_trial_asks_for_what_the_model_computes(
     one.card, one.duty = Card(kind=kind), Duty(is_on=False)
     open_breaker(one, asyncio.get_running_loop().time() - PAUSE_MAX_S)
 
-    await one.try_for_others()
+    await one.try_without_job()
 
     assert one.breaker.is_closed
     assert [path] == [each.path for each in client.sent]
@@ -332,6 +352,7 @@ async def test_such_a_trial_asks_for_what_the_model_computes(
     [
         ("it answers 401 to /info: INFERENCE_API_KEY", "HTTP 401"),
         ("it answers 403 to /embed: INFERENCE_API_KEY", "HTTP 403"),
+        ("invalid answer: /info does not say what it serves, as it did", "invalid answer"),
         ("it has neither /info nor a vector", "does not say what it serves"),
     ],
 )

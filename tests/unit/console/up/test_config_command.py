@@ -68,3 +68,56 @@ def test_settings_that_are_wrong_are_told_with_status_2(capsys: pytest.CaptureFi
         main.start(["config"])
     assert ended.value.code == 2
     assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+NO_FILE = "cannot be read: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("command", "setting"),
+    [
+        ("proxy", "API_KEYS_FILE"),
+        ("up", "API_KEYS_FILE"),
+        ("proxy", "TOKENIZER_FILE"),
+        ("batcher", "INFERENCE_CA_FILE"),
+        ("up", "INFERENCE_CA_FILE"),
+    ],
+)
+def test_a_file_that_a_start_would_refuse_is_told_with_status_2(
+    command: str, setting: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(setting, "nowhere")
+    with pytest.raises(SystemExit) as ended:
+        main.start(["config", command])
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert f"{setting}: nowhere {NO_FILE}" in said.err
+    assert f"{setting} " in said.out
+
+
+def test_so_is_a_models_own_and_programs_read_it(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("config.toml").write_text(TABLES + 'tokenizer_file = "nowhere"\n')
+    with pytest.raises(SystemExit) as ended:
+        main.start(["config", "proxy", "--json"])
+    assert ended.value.code == 2
+    (fault,) = json.loads(capsys.readouterr().out)["faults"]
+    assert fault.startswith(f"TOKENIZER_FILE of small: nowhere {NO_FILE}")
+
+
+def test_keys_that_cannot_be_meant_are_told_without_them(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("keys").write_text("first\nsha256:hunter2\n")
+    with pytest.raises(SystemExit) as ended:
+        main.start(["config", "proxy", "--api-keys-file", "keys"])
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert "API_KEYS_FILE: after `sha256:` come the 64 hex digits" in said.err
+    assert "hunter2" not in said.out + said.err
+
+
+@pytest.mark.parametrize("setting", ["api_keys_file", "inference_ca_file"])
+def test_a_file_without_a_name_is_wrong(setting: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("config.toml").write_text(f'{setting} = ""\n')
+    with pytest.raises(SystemExit) as ended:
+        main.start(["config"])
+    assert ended.value.code == 2
+    assert "must name a file, or not be set" in capsys.readouterr().err

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from autobatch_proxy.access.bearer_keys import Access
-from autobatch_proxy.access.key_file import read_keys
 from autobatch_shared.settings.loading import SettingsError
+from autobatch_shared.settings.named_files import read_keys
 
 
 def test_a_line_is_a_key(tmp_path: Path) -> None:
@@ -16,8 +16,8 @@ def test_a_line_is_a_key(tmp_path: Path) -> None:
     assert read_keys(str(file)) == ("first", "second", "schlüssel")
 
 
-@pytest.mark.parametrize("text", [b"", b"\n\n", b"# nobody\n", b"\xff\xfe"])
-def test_a_file_without_a_key_lets_nobody_start(tmp_path: Path, text: bytes) -> None:
+@pytest.mark.parametrize("text", [b"", b"\n\n", b"# nobody\n", b"\xff\xfe", b"first\nsha256:abc\n"])
+def test_a_file_without_a_key_or_with_one_that_cannot_be_meant_prevents_a_start(tmp_path: Path, text: bytes) -> None:
     file = tmp_path / "keys"
     file.write_bytes(text)
     with pytest.raises(SettingsError, match="API_KEYS_FILE"):
