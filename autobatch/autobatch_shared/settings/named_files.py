@@ -46,12 +46,14 @@ def read_own_tokenizer(path: str) -> "Tokenizer":
         raise SettingsError([f"TOKENIZER_FILE: not a tokenizer: {exc} (got {path!r})"]) from exc
 
 
-def read_ranks(path: str) -> dict[int, bytes]:
+def read_ranks(path: str | None) -> dict[int, bytes]:
     """Return the bytes of each token of `cl100k_base.tiktoken`, by its id.
 
     Raises:
-        SettingsError: It cannot be read, or has the ranks of another vocabulary.
+        SettingsError: There is none, it cannot be read, or it has the ranks of another vocabulary.
     """
+    if path is None:
+        raise SettingsError(["OPENAI_TOKEN_IDS=cl100k needs CL100K_FILE, the path of a cl100k_base.tiktoken"])
     try:
         lines = Path(path).read_bytes().splitlines()
         pairs = [line.split(b" ") for line in lines if line]

@@ -4,8 +4,9 @@ It reads the settings as that command does, and the files that they name, so the
 """
 
 import json
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import typer
 
@@ -16,8 +17,10 @@ from autobatch_shared.redis.masters.master import finder_of
 from autobatch_shared.settings.definitions import PROCESSES, BatcherSettings, CommonSettings, ProxySettings
 from autobatch_shared.settings.files.model_tables import KEYS, WORKERS, load_models, load_tables
 from autobatch_shared.settings.loading import UNSET, SettingsError, end_with, load
+from autobatch_shared.settings.named_files import read_ranks
 from autobatch_shared.settings.origins import DEFAULT, TABLE, SettingOrigin, origins_of
 from autobatch_shared.settings.remarks import remarks_of
+from autobatch_shared.tracing.switch import refuse_unusable, take_env_file
 
 COMMANDS: Mapping[str, type[CommonSettings]] = {"up": UpSettings, **PROCESSES}
 JSON_FLAG = "--json"
@@ -61,9 +64,15 @@ def command(ctx: typer.Context) -> None:
 def _faults(settings: CommonSettings, models: Mapping[str, CommonSettings]) -> list[str]:
     """What a start would refuse of what the settings name, as far as no server has to be asked."""
     faults = faults_of(look_at_named_files(settings, models))
+    take_env_file()
+    checks: list[Callable[[], object]] = [lambda: refuse_unusable(os.environ)]
     if redis_url := getattr(settings, "redis_url", None):
+        checks.append(lambda: finder_of(redis_url.get_secret_value()))
+    if getattr(settings, "openai_token_ids", "") == "cl100k" and getattr(settings, "cl100k_file", None) is None:
+        checks.append(lambda: read_ranks(None))
+    for check in checks:
         try:
-            finder_of(redis_url.get_secret_value())
+            check()
         except SettingsError as error:
             faults += error.faults
     return faults

@@ -11,7 +11,6 @@ from typing import NoReturn, cast
 
 from autobatch_proxy.requests.asked import Inputs
 from autobatch_shared.contract.errors import ForeignTokenIds
-from autobatch_shared.settings.loading import SettingsError
 from autobatch_shared.settings.named_files import read_ranks
 
 SEND_TEXTS = "Send texts instead: with langchain's OpenAIEmbeddings set check_embedding_ctx_length=False"
@@ -34,8 +33,6 @@ def make_text_of_ids(whose: str, ranks_file: str | None) -> TextOfIds | None:
         return None
     if whose == "refuse":
         return _refuse
-    if ranks_file is None:
-        raise SettingsError(["OPENAI_TOKEN_IDS=cl100k needs CL100K_FILE, the path of a cl100k_base.tiktoken"])
     return _decoder(read_ranks(ranks_file))
 
 

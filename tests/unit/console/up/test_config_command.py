@@ -121,3 +121,25 @@ def test_a_file_without_a_name_is_wrong(setting: str, capsys: pytest.CaptureFixt
         main.start(["config"])
     assert ended.value.code == 2
     assert "must name a file, or not be set" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"OPENAI_TOKEN_IDS": "cl100k"}, "OPENAI_TOKEN_IDS=cl100k needs CL100K_FILE"),
+        ({"REDIS_URL": "redis+cluster://h/0?nonsense=1"}, "REDIS_URL: "),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://h", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+            "OTEL_EXPORTER_OTLP_PROTOCOL: must be http/protobuf (got 'grpc')",
+        ),
+    ],
+)
+def test_what_else_a_start_would_refuse_is_told_too(
+    variables: dict[str, str], told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        main.start(["config", "proxy"])
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
