@@ -16,7 +16,7 @@ TESTS := test-covered $(CLIENTS:%=test-clients-%) test-e2e test-faults generator
 # and of bad input: test_nginx.py always runs with every nginx there is, and the rest asks the servers nothing unusual.
 BARE_TESTS := test-bare-processes test-bare-integration
 BARE_INTEGRATION := tests/integration/redis tests/integration/queue tests/integration/console tests/integration/house
-BARE_PROCESSES := tests/e2e/test_up.py tests/e2e/test_system.py tests/e2e/test_abuse.py tests/faults
+BARE_PROCESSES := tests/e2e/up tests/e2e/test_system.py tests/e2e/test_abuse.py tests/faults
 CHECKS := types lint imports format
 COVERAGE := $(CURDIR)/.coverage
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check

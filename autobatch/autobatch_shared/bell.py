@@ -47,7 +47,7 @@ class Bell:
         self._timer = loop.call_at(self._ends_s, self._look, loop)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """End the wait whose time is over; where the timer is that of an earlier one, set it anew."""
+        """End the wait whose time has passed; where the timer is that of an earlier one, set it anew."""
         self._timer = None
         if self._waiter is None or self._waiter.done():
             return

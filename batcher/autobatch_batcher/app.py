@@ -10,11 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
-import aiohttp
-
 from autobatch_batcher.batcher_activity import BatcherActivityPublisher
 from autobatch_batcher.calling.caller import Caller
-from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.dialects.base import WantedModel, dialects_of
 from autobatch_batcher.dialects.text_tokens import TokenIds
@@ -51,6 +48,7 @@ from autobatch_shared.tracing.switch import open_tracing
 
 if TYPE_CHECKING:
     from autobatch_batcher.upstreams.grpc_client import GrpcClient
+    from autobatch_batcher.upstreams.upstream_client import UpstreamClient
     from autobatch_shared.tracing.spans import Tracing
 
 log = logging.getLogger(__name__)
@@ -117,11 +115,12 @@ class ModelAtWork:
         lanes = Lanes(pool.envelope_bytes)
         self._caller = caller = Caller(
             pool,
-            Suspects(pool, queue, clock, metrics, patience_s=settings.upstream_patience_ms / 1000),
+            queue,
             clock,
             metrics,
             timeout_max_s=settings.upstream_timeout_ms / 1000,
             attempts_max=settings.upstream_attempts,
+            patience_s=settings.upstream_patience_ms / 1000,
         )
         self._loop = loop = WorkingLoop(
             queue,
@@ -206,27 +205,9 @@ def _announcement(settings: BatcherSettings) -> Announcement | None:
     return Announcement(0, settings.served_model_name, settings.aliases, settings.model_is_default)
 
 
-async def replicas_of(
-    settings: BatcherSettings, opened: AsyncExitStack, tracing: "Tracing | None" = None
-) -> list[Replica]:
-    """Return the upstreams of one model, whose connections `opened` closes."""
-    session, fresh = await opened.enter_async_context(open_sessions(trusting(settings.inference_ca_file)))
-    return [await _replica(url, session, fresh, settings, opened, tracing) for url in settings.inference_urls]
-
-
-async def _replica(
-    url: str,
-    session: aiohttp.ClientSession,
-    fresh: aiohttp.ClientSession,
-    settings: BatcherSettings,
-    opened: AsyncExitStack,
-    tracing: "Tracing | None",
-) -> Replica:
-    name = without_credentials(url)
-    pacing = _pacing(name, settings)
-    # Calls that are counted are to be full, whatever the lengths of their inputs.
-    is_fixed = settings.batch_shape == "fifo" or settings.upstream_rpm is not None
-    wanted = WantedModel(
+def _wanted(settings: BatcherSettings) -> WantedModel:
+    """The model that is asked of an upstream that may have several."""
+    return WantedModel(
         settings.upstream_model,
         settings.upstream_model_version,
         settings.upstream_inputs,
@@ -236,30 +217,44 @@ async def _replica(
         TokenIds(read_own_tokenizer(settings.tokenizer_file)) if settings.tokenizer_file else None,
         settings.names,
     )
-    standing = Standing(settings.model_change_after_ms / 1000)
-    return Replica(
-        name,
-        traced_client(
-            await opened.enter_async_context(_grpc_client(url, settings))
-            if is_grpc(url)
-            else HttpClient(
+
+
+async def replicas_of(
+    settings: BatcherSettings, opened: AsyncExitStack, tracing: "Tracing | None" = None
+) -> list[Replica]:
+    """Return the upstreams of one model, whose connections `opened` closes."""
+    session, fresh = await opened.enter_async_context(open_sessions(trusting(settings.inference_ca_file)))
+    wanted = _wanted(settings)
+    # Calls that are counted are to be full, whatever the lengths of their inputs.
+    is_fixed = settings.batch_shape == "fifo" or settings.upstream_rpm is not None
+    replicas = []
+    for url in settings.inference_urls:
+        name = without_credentials(url)
+        pacing, standing = _pacing(name, settings), Standing(settings.model_change_after_ms / 1000)
+        client: UpstreamClient
+        if is_grpc(url):
+            client = await opened.enter_async_context(_grpc_client(url, settings))
+        else:
+            client = HttpClient(
                 session,
                 url,
                 settings.upstream_headers,
                 fresh=fresh,
                 answer_bytes_max=settings.answer_limit,
                 reads_limits=pacing is not None,
-            ),
-            tracing,
-            name,
-            standing,
-        ),
-        dialects_of(settings.inference_dialect, url, wanted),
-        _limits(settings),
-        Tuner(settings.max_concurrent_batches, is_fixed=is_fixed),
-        standing,
-        pacing,
-    )
+            )
+        replicas.append(
+            Replica(
+                name,
+                traced_client(client, tracing, name, standing),
+                dialects_of(settings.inference_dialect, url, wanted),
+                _limits(settings),
+                Tuner(settings.max_concurrent_batches, is_fixed=is_fixed),
+                standing,
+                pacing,
+            )
+        )
+    return replicas
 
 
 def _grpc_client(url: str, settings: BatcherSettings) -> "GrpcClient":

@@ -15,7 +15,7 @@ class Lookout:
     """One task for each upstream that is down, or has to say again what it serves.
 
     Args:
-        upstreams: All upstreams; each tells when it is found to be down or doubted.
+        upstreams: All upstreams; each says when it is found to be down or doubted.
         changed: Is called when one of them is found to be down or doubted, and when it can be used again.
     """
 

@@ -7,7 +7,7 @@ from time import perf_counter
 
 import uvloop
 
-from autobatch_embedder.http.errors import ModelFolderError
+from autobatch_embedder.errors import ModelFolderError
 from autobatch_shared import logs
 from autobatch_shared.install_hints import missing_for_embedder
 from autobatch_shared.settings.definitions import EmbedderSettings

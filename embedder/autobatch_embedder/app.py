@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from autobatch_embedder.errors import BodyError, TeiError
 from autobatch_embedder.http.answers import error_answer
-from autobatch_embedder.http.errors import BodyError, TeiError
 from autobatch_embedder.http.routes import Routes
 from autobatch_embedder.metrics import EmbedderMetrics
 from autobatch_embedder.model.engine import Engine, EngineLimits

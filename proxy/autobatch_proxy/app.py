@@ -1,9 +1,6 @@
 """One worker: every collaborator is made here and passed in."""
 
-import logging
-import math
 import os
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -41,6 +38,7 @@ from autobatch_proxy.server.idle_connections import IdleConnections
 from autobatch_proxy.server.known_heads import KnownHeads
 from autobatch_proxy.server.shortcut import usable
 from autobatch_proxy.worker_activity import WorkerActivityPublisher
+from autobatch_proxy.worker_look import WorkerLook
 from autobatch_shared.collector import spare_the_collector
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.settings.definitions import UP_KEY, ProxySettings
@@ -50,11 +48,8 @@ from autobatch_shared.tracing.switch import open_tracing
 if TYPE_CHECKING:
     from autobatch_shared.tracing.spans import Tracing
 
-log = logging.getLogger(__name__)
-
 Lifespan = Callable[[web.Application], AsyncIterator[None]]
 NONE: Mapping[str, ProxySettings] = MappingProxyType({})
-METRICS_EVERY_S = 1.0  # how old the numbers may be that another worker is asked for
 
 
 def make_app(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE) -> web.Application:
@@ -75,19 +70,7 @@ def make_app(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE)
     def take() -> None:
         metrics.take(models.inputs_in_flight, access.taken())
 
-    due_s = math.inf
-
-    async def count() -> float:
-        nonlocal due_s
-        now_s = time.monotonic()
-        metrics.look(max(now_s - due_s, 0.0))
-        due_s = now_s + METRICS_EVERY_S
-        take()
-        status_page.look()
-        _warn(share, input_types)
-        return METRICS_EVERY_S
-
-    counting = Periodic("metrics", count)
+    looking = Periodic("metrics", WorkerLook(metrics, take, status_page, share, input_types).look)
     activity = WorkerActivityPublisher(
         worker, ends.activities, metrics, take, models.unnamed.queue.now_ms, lambda: models.inputs_in_flight
     )
@@ -98,10 +81,10 @@ def make_app(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE)
         if key_file is not None:
             key_file.open()
         await models.open()
-        counting.start()
+        looking.start()
         activity.start()
         yield
-        await counting.close()
+        await looking.close()
         await activity.close()
         if key_file is not None:
             await key_file.close()
@@ -125,20 +108,16 @@ def make_app(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE)
     )
     app[READINESS] = readiness = Readiness(lambda: models.unnamed.queue.is_connected)
     fleet_routes = FleetRoutes(models, readiness, settings.max_client_batch_size, settings.aliases)
-    pages = Pages(
-        fleet_routes,
-        DocsPage(),
-        status_page,
-        MetricsPage(
-            models,
-            metrics,
-            take,
-            waiting_max=settings.max_queue_size,
-            timeout_max_s=settings.request_timeout_ms / 1000,
-            has_cache=settings.cache_ttl_s > 0,
-        ),
-        Dashboard(ends.activities, fleet_routes.health),
+    metrics_page = MetricsPage(
+        models,
+        metrics,
+        take,
+        waiting_max=settings.max_queue_size,
+        timeout_max_s=settings.request_timeout_ms / 1000,
+        has_cache=settings.cache_ttl_s > 0,
     )
+    dashboard = Dashboard(ends.activities, fleet_routes.health)
+    pages = Pages(fleet_routes, DocsPage(), status_page, metrics_page, dashboard)
 
     def handler_of(route: Route) -> Handler:
         return _traced(compute.handler(route), route.path, tracing) if route.page is None else route.page(pages)
@@ -181,14 +160,6 @@ def _make_access(settings: ProxySettings) -> tuple[Access, KeyFile | None]:
         return Access((*settings.keys, *own)), None
     access = Access((*settings.keys, *read_keys(settings.api_keys_file), *own))
     return access, KeyFile(settings.api_keys_file, lambda keys: access.take((*settings.keys, *keys, *own)))
-
-
-def _warn(share: AloneShare, input_types: InputTypes) -> None:
-    """Log that batching does little here, and why, and that input types mean nothing: clients see no other sign of either."""
-    if finding := share.look(time.monotonic()):
-        log.warning("requests_not_batched", extra={"share": finding.share, "reasons": finding.reasons})
-    if kinds := input_types.take_unsaid():
-        log.warning("input_types_without_prompt", extra={"input_types": kinds, "setting": "INPUT_TYPE_PROMPTS"})
 
 
 async def make_runner(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE) -> web.AppRunner:

@@ -10,13 +10,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import NamedTuple
 
-from autobatch_batcher.simulating.clients import (
-    ChangingLoop,
-    ClosedLoop,
-    SimulatedRequest,
-    SimulatedTraffic,
-    TimedArrivals,
-)
+from autobatch_batcher.simulating.clients import ClosedLoop, SimulatedRequest, SimulatedTraffic, TimedArrivals
+from tests.laws.changing_loop import ChangingLoop
 
 SEED = 20_261_122
 LEARNING_S = 15.0  # is reported, and not judged

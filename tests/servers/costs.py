@@ -28,7 +28,7 @@ from autobatch_batcher.dialects.text_tokens import TokenIds
 from autobatch_batcher.dialects.triton import ModelTensors, Triton
 from autobatch_batcher.upstreams.grpc_client import GrpcClient
 from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
-from autobatch_embedder.model import model_folder
+from autobatch_embedder.model_files import folder_reading
 from autobatch_shared.kserve import SERVICE
 from autobatch_shared.kserve import kserve_pb2 as kserve
 from tests.support.ports import free_port
@@ -159,7 +159,7 @@ async def measure(http_port: int, grpc_port: int) -> None:
     """Print a line for each kind: the median of rounds in which all of them take turns."""
     http, rpc = f"http://127.0.0.1:{http_port}", f"grpc://127.0.0.1:{grpc_port}"
     texts = Triton(WantedModel("m"), ModelTensors(("text",), "BYTES", 2, "embedding"))
-    token_ids = TokenIds(Tokenizer.from_file(str(model_folder.find(None).path / "tokenizer.json")))
+    token_ids = TokenIds(Tokenizer.from_file(str(folder_reading.find(None).path / "tokenizer.json")))
     ids = Triton(
         WantedModel("m", token_ids=token_ids), ModelTensors(("input_ids", "attention_mask"), "INT64", 2, "embedding")
     )

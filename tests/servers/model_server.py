@@ -18,8 +18,8 @@ from typing import NoReturn
 
 import pytest
 
-from autobatch_embedder.model import model_folder
 from autobatch_embedder.model.network import graph
+from autobatch_embedder.model_files import folder_reading
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
 
@@ -40,7 +40,7 @@ def interpreter(server: str) -> Path:
 
 def model_files(folder: Path) -> tuple[str, str]:
     """Return the files of the packaged model: its padded graph, which is built into the folder, and its tokenizer."""
-    model = model_folder.find(None)
+    model = folder_reading.find(None)
     file = folder / "minilm.onnx"
     file.write_bytes(graph.build_for(model, is_packed=False))
     return str(file), str(model.path / "tokenizer.json")
@@ -167,7 +167,7 @@ def mlserver(folder: Path, ports: Ports = None) -> InferenceServer:
 
 def infinity(folder: Path, ports: Ports = None) -> InferenceServer:
     """Return an infinity, which computes the packaged model by PyTorch."""
-    python, model = interpreter("infinity"), model_folder.find(None).path
+    python, model = interpreter("infinity"), folder_reading.find(None).path
     options = (
         f"--model-id {model} --served-model-name minilm --engine torch --device cpu --dtype float32 --host 127.0.0.1"
         " --no-model-warmup --no-bettertransformer"
@@ -183,7 +183,9 @@ def infinity(folder: Path, ports: Ports = None) -> InferenceServer:
 def gguf_file(folder: Path) -> Path:
     """Return the packaged model as llama.cpp reads it; the environment of its server has what makes it."""
     file = folder / "minilm.gguf"
-    subprocess.run([interpreter("llama"), PROGRAMS / "minilm_gguf.py", model_folder.find(None).path, file], check=True)
+    subprocess.run(
+        [interpreter("llama"), PROGRAMS / "minilm_gguf.py", folder_reading.find(None).path, file], check=True
+    )
     return file
 
 

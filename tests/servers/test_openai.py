@@ -5,13 +5,10 @@ import asyncio
 import pytest
 
 from tests.servers.checks import (
-    check_crash,
-    check_departures,
-    check_identity,
-    check_late_call,
     check_same,
     house_before,
 )
+from tests.servers.contract import PausedServerContract, ServerContract
 from tests.servers.direct import vectors_of
 from tests.servers.model_server import START_S, InferenceServer
 from tests.support.waiting import wait_until
@@ -19,8 +16,8 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.parametrize("server_name", ["infinity", "llama", "ollama"], indirect=True)
 
 
-async def test_each_client_gets_its_own_vector(server: InferenceServer, redis_url: str) -> None:
-    await check_identity(server, redis_url)
+class TestOpenAi(ServerContract, PausedServerContract):
+    """What every server must do."""
 
 
 async def test_the_first_model_that_it_lists_is_taken(server: InferenceServer, redis_url: str) -> None:
@@ -51,7 +48,7 @@ async def test_what_it_refuses_and_what_it_has_not_are_errors_and_the_others_go_
     assert missing.status == 424
 
 
-async def test_a_client_that_sends_nonsense_takes_the_server_from_nobody(
+async def test_a_client_that_sends_nonsense_does_not_take_the_server_out(
     server: InferenceServer, redis_url: str
 ) -> None:
     async with house_before(server, redis_url) as house:
@@ -61,17 +58,3 @@ async def test_a_client_that_sends_nonsense_takes_the_server_from_nobody(
 
     assert not {answer.status for answer in nonsense} - {400, 422, 500}
     assert status == 200
-
-
-async def test_a_call_that_takes_too_long_is_given_up_and_later_ones_are_answered(
-    server: InferenceServer, redis_url: str
-) -> None:
-    await check_late_call(server, redis_url)
-
-
-async def test_clients_that_leave_take_nothing_from_those_that_stay(server: InferenceServer, redis_url: str) -> None:
-    await check_departures(server, redis_url)
-
-
-async def test_a_server_that_is_killed_and_comes_back(server: InferenceServer, redis_url: str) -> None:
-    await check_crash(server, redis_url)

@@ -3,18 +3,16 @@
 import numpy as np
 import pytest
 
-from autobatch_embedder.model import model_folder
+from autobatch_embedder.model_files import folder_reading
 from tests.servers.checks import (
     TEXTS,
     answers_again,
-    check_crash,
-    check_departures,
-    check_identity,
     check_names_missing_model,
     check_same,
     house_before,
     says,
 )
+from tests.servers.contract import ServerContract
 from tests.servers.direct import vectors_of
 from tests.servers.model_server import START_S, InferenceServer
 from tests.support.waiting import wait_until
@@ -22,8 +20,8 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.parametrize("server_name", ["triton"], indirect=True)
 
 
-async def test_each_client_gets_its_own_vector(server: InferenceServer, redis_url: str) -> None:
-    await check_identity(server, redis_url)
+class TestTriton(ServerContract):
+    """What every server must do."""
 
 
 async def test_half_precision_is_read(server: InferenceServer, redis_url: str) -> None:
@@ -54,7 +52,7 @@ async def test_with_a_tokenizer_a_model_of_token_ids_takes_texts_and_counts_them
     server: InferenceServer, redis_url: str
 ) -> None:
     """Each gets the vector that the server computes of the text itself."""
-    tokenizer = str(model_folder.find(None).path / "tokenizer.json")
+    tokenizer = str(folder_reading.find(None).path / "tokenizer.json")
     async with house_before(
         server, redis_url, "minilm_tokens", tokenizer_file=tokenizer, upstream_tokens_max=256
     ) as house:
@@ -98,11 +96,3 @@ async def test_vectors_are_never_cut_out_of_another_shape(server: InferenceServe
     async with house_before(server, redis_url, "wrong_shape", upstream_patience_ms=0) as house:
         await wait_until(lambda: says(house, "shape (1, 2, 192)"))
         assert not await house.is_healthy()
-
-
-async def test_clients_that_leave_take_nothing_from_those_that_stay(server: InferenceServer, redis_url: str) -> None:
-    await check_departures(server, redis_url)
-
-
-async def test_a_server_that_is_killed_and_comes_back(server: InferenceServer, redis_url: str) -> None:
-    await check_crash(server, redis_url)

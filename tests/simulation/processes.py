@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from autobatch_batcher.calling.caller import Caller
-from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming.lanes import Lanes
@@ -95,7 +94,7 @@ class SimulatedBatcher:
         self.lanes = Lanes(self.pool.envelope_bytes)
         caller = Caller(
             self.pool,
-            Suspects(self.pool, self.queue, clock, METRICS),
+            self.queue,
             clock,
             METRICS,
             timeout_max_s=30.0,

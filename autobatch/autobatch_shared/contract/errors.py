@@ -24,7 +24,7 @@
     │   │   └── UpstreamChanged   may serve another model by now: its answer is not used
     │   ├── UpstreamOverloaded    answers 429, again and again
     │   ├── UpstreamTimeout       did not answer in time
-    │   └── UpstreamProtocolError answered something that is no answer
+    │   └── UpstreamProtocolError its answer has another shape
     │       └── InvalidAnswer     with status 200, and without the rows that were asked for
     ├── JobPoisonous              three batchers, or the upstream twice, died while they had it
     └── MalformedFrame            bytes in Redis that are not one of our frames

@@ -60,7 +60,7 @@ def unix_ms(reply: Any) -> float:
     """Read the answer to `TIME`, in unix milliseconds.
 
     Raises:
-        QueueUnavailable: It is no answer to `TIME`.
+        QueueUnavailable: It has another shape than the answer to `TIME`.
     """
     with expected_shape:
         seconds, micros = reply

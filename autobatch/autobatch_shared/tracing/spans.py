@@ -25,7 +25,7 @@ from autobatch_shared.install_hints import DISTRIBUTION
 
 log = logging.getLogger(__name__)
 
-CLOSE_MAX_S = 2.0  # for the last spans: the SDK would wait up to 30 s for a collector that is away
+CLOSE_MAX_S = 2.0  # for the last spans: the SDK would wait up to 30 s for an unavailable collector
 
 _w3c = TraceContextTextMapPropagator()
 

@@ -8,7 +8,7 @@ Level = Literal["good", "warn", "bad"]
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something that who operates the fleet should know now, in one sentence."""
+    """What an operator should know now, in one sentence."""
 
     level: Level
     text: str

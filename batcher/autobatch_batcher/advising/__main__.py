@@ -14,10 +14,11 @@ import msgspec
 
 from autobatch_batcher.advising.advice import REFUSED_MAX, advise
 from autobatch_batcher.advising.config_file import config_of
-from autobatch_batcher.advising.measured import CLIENTS, Measured
+from autobatch_batcher.advising.measuring.measured import CLIENTS, Measured
+from autobatch_batcher.advising.measuring.measurement import measure
+from autobatch_batcher.advising.measuring.sample_texts import built_in_texts, own_texts
+from autobatch_batcher.advising.measuring.upstream_timer import MeasuringError
 from autobatch_batcher.advising.prediction import ExpectedGain, expected_gain, find_law
-from autobatch_batcher.advising.sample_texts import built_in_texts, own_texts
-from autobatch_batcher.advising.timing import MeasuringError, measure
 from autobatch_batcher.advising.tune_page import render
 from autobatch_shared.measuring.text_file import TextsError
 from autobatch_shared.settings.definitions import BatcherSettings, servers_of, without_credentials

@@ -7,7 +7,7 @@ import msgspec
 
 from autobatch_batcher.advising.direct_run import WARM_UP_SHARE, ListLoop
 from autobatch_batcher.advising.law_fit import predicted_s
-from autobatch_batcher.advising.measured import Measured, clients_in_words
+from autobatch_batcher.advising.measuring.measured import Measured, clients_in_words
 from autobatch_batcher.advising.prediction import ExpectedGain, FoundLaw
 from autobatch_batcher.simulating.fixed_policies import FixedPolicy, run_fixed
 from autobatch_batcher.simulating.law import SimulatedLaw

@@ -3,7 +3,7 @@
 import json
 
 from autobatch_batcher.advising.advice import BEST_FOR_CLIENTS, Advice
-from autobatch_batcher.advising.measured import Measured
+from autobatch_batcher.advising.measuring.measured import Measured
 from autobatch_shared.settings.definitions import BatcherSettings, servers_of, without_credentials
 
 

@@ -13,7 +13,7 @@ from statistics import median
 
 import msgspec
 
-from autobatch_batcher.advising.measured import TimedCall
+from autobatch_batcher.advising.measuring.measured import TimedCall
 from autobatch_batcher.simulating.law import SimulatedLaw
 from autobatch_batcher.simulating.workers import CALL_S
 

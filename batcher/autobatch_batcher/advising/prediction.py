@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from math import exp, log, log2, sqrt
+from typing import NamedTuple
 
 import msgspec
 
 from autobatch_batcher.advising.direct_run import ListLoop, direct_score
 from autobatch_batcher.advising.law_fit import drift, fit_law, predicted_s
-from autobatch_batcher.advising.measured import CLIENTS, REFUSED_PAUSE_S, Measured, TimedLoad
-from autobatch_batcher.advising.sample_texts import shuffled
+from autobatch_batcher.advising.measuring.measured import CLIENTS, REFUSED_PAUSE_S, Measured, TimedLoad
+from autobatch_batcher.advising.measuring.sample_texts import shuffled
 from autobatch_batcher.advising.side_by_side_fit import direct_rate, fit_side_by_side
 from autobatch_batcher.simulating.batchers import SimulatedFleet, run_batchers
 from autobatch_batcher.simulating.law import SimulatedLaw
@@ -117,53 +118,90 @@ def expected_gain(found: FoundLaw, measured: Measured, clients: int, settings: B
         clients: How many; of CLIENTS.
         settings: Those of the batcher.
     """
-    lists = _lists(measured.lengths)
-    seconds = _seconds(found.law, clients, lists)
     simulated = _direct(found.law, clients, measured.lengths)
-    loads = measured.single_loads(clients)
-    if loads:
-        rates = [load.inputs_per_s for load in loads]
-        direct_per_s = sum(rates) / len(rates)
-        p50_ms, p99_ms = (
-            sum(each) / len(loads) for each in zip(*((load.p50_ms, load.p99_ms) for load in loads), strict=True)
-        )
-        spread = max(rates) / min(rates)
-    else:
-        direct_per_s, p50_ms, p99_ms, spread = simulated.goodput, simulated.p50_ms, simulated.p99_ms, 1.0
+    direct = _direct_side(measured.single_loads(clients), simulated)
     cpu_ms = proxy_cpu_ms(measured, clients)
+    proxied = _proxied_side(found.law, measured, clients, settings, direct.per_s, cpu_ms)
+    if clients == 1:  # it waits for both, one after the other: what the law misses is the server's, and not the proxy's
+        scale = 1 / (proxied.goodput / direct.per_s + 1 - proxied.goodput / simulated.goodput)
+    elif direct.is_measured:
+        scale = missed_at(found.law, measured.loads, proxied.calls, proxied.batch)
+    else:  # the law misses nothing of what is simulated, too
+        scale = 1.0
+    missed = max(
+        RANGE_MIN,
+        sqrt(direct.spread * found.drift) - 1,
+        abs(direct.per_s / simulated.goodput - 1) / 2,
+        0.0 if direct.is_measured else UNMEASURED,
+    )
+    gain = scale * proxied.goodput / direct.per_s
+    return ExpectedGain(
+        clients=clients,
+        direct_per_s=direct.per_s,
+        direct_p50_ms=direct.p50_ms,
+        direct_p99_ms=direct.p99_ms,
+        is_measured=direct.is_measured,
+        proxied_per_s=scale * proxied.goodput,
+        proxied_p50_ms=proxied.p50_ms / scale,
+        proxied_p99_ms=proxied.p99_ms / scale,
+        batch=proxied.batch,
+        calls=proxied.calls,
+        cpu_ms=cpu_ms,
+        refused=proxied.refused,
+        low=gain / (1 + missed),
+        high=gain * (1 + missed),
+    )
+
+
+class _Direct(NamedTuple):
+    """What clients get directly: texts a second, latencies, and how much its windows differ, as a factor."""
+
+    per_s: float
+    p50_ms: float
+    p99_ms: float
+    spread: float
+    is_measured: bool
+
+
+def _direct_side(loads: Sequence[TimedLoad], simulated: Score) -> _Direct:
+    """Return what these loads measured, or what is simulated where there are none."""
+    if not loads:
+        return _Direct(simulated.goodput, simulated.p50_ms, simulated.p99_ms, 1.0, is_measured=False)
+    rates = [load.inputs_per_s for load in loads]
+    p50_ms, p99_ms = (
+        sum(each) / len(loads) for each in zip(*((load.p50_ms, load.p99_ms) for load in loads), strict=True)
+    )
+    return _Direct(sum(rates) / len(rates), p50_ms, p99_ms, max(rates) / min(rates), is_measured=True)
+
+
+class _Proxied(NamedTuple):
+    """What clients get through the proxy by the law alone; `calls` and `batch` are means, `refused` is a share."""
+
+    goodput: float
+    p50_ms: float
+    p99_ms: float
+    batch: float
+    calls: float
+    refused: float
+
+
+def _proxied_side(
+    law: SimulatedLaw, measured: Measured, clients: int, settings: BatcherSettings, direct_per_s: float, cpu_ms: float
+) -> _Proxied:
+    """Simulate the batcher before the server, with the CPU time that a request costs the proxy."""
+    lists = _lists(measured.lengths)
+    seconds = _seconds(law, clients, lists)
     # One after the other, the processes work on a request for as long as they need for it. The server of a lone client has nothing to do meanwhile.
-    shared = found.law if clients == 1 else sharing_cores(found.law, measured, clients, direct_per_s, cpu_ms)
+    shared = law if clients == 1 else sharing_cores(law, measured, clients, direct_per_s, cpu_ms)
     # Of those that are answered together one comes after the other for the same reason, on as many cores as there are processes to use them.
     way_s, at_once = max(0.0, cpu_ms / 1e3 - SIMULATED_WAY_S), min(PROCESSES, measured.cores or PROCESSES)
     fleet = SimulatedFleet(
         settings, longer_way_s=way_s, apart_s=cpu_ms / 1e3 / at_once, refused_pause_s=REFUSED_PAUSE_S
     )
     history = run_batchers(shared, ListLoop(clients, lists), fleet, seconds)
-    proxied = score(history, LEARNING_SHARE * seconds, seconds)
-    missed_direct = direct_per_s / simulated.goodput
-    calls = history.calls_s / seconds
-    if clients == 1:  # it waits for both, one after the other: what the law misses is the server's, and not the proxy's
-        scale = 1 / (proxied.goodput / direct_per_s + 1 - proxied.goodput / simulated.goodput)
-    else:  # where the direct side is simulated, too, the law misses nothing of it
-        scale = missed_at(found.law, measured.loads, calls, proxied.batch) if loads else 1.0
-    gain = scale * proxied.goodput / direct_per_s
-    missed = max(RANGE_MIN, sqrt(spread * found.drift) - 1, abs(missed_direct - 1) / 2, 0.0 if loads else UNMEASURED)
-    return ExpectedGain(
-        clients=clients,
-        direct_per_s=direct_per_s,
-        direct_p50_ms=p50_ms,
-        direct_p99_ms=p99_ms,
-        is_measured=bool(loads),
-        proxied_per_s=scale * proxied.goodput,
-        proxied_p50_ms=proxied.p50_ms / scale,
-        proxied_p99_ms=proxied.p99_ms / scale,
-        batch=proxied.batch,
-        calls=calls,
-        cpu_ms=cpu_ms,
-        refused=proxied.failed / max(1.0, proxied.failed + proxied.goodput * (1 - LEARNING_SHARE) * seconds),
-        low=gain / (1 + missed),
-        high=gain * (1 + missed),
-    )
+    seen = score(history, LEARNING_SHARE * seconds, seconds)
+    refused = seen.failed / max(1.0, seen.failed + seen.goodput * (1 - LEARNING_SHARE) * seconds)
+    return _Proxied(seen.goodput, seen.p50_ms, seen.p99_ms, seen.batch, history.calls_s / seconds, refused)
 
 
 @lru_cache(maxsize=len(CLIENTS))

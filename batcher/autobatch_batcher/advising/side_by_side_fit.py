@@ -11,7 +11,7 @@ from math import log
 import msgspec
 
 from autobatch_batcher.advising.direct_run import direct_score
-from autobatch_batcher.advising.measured import TimedLoad
+from autobatch_batcher.advising.measuring.measured import TimedLoad
 from autobatch_batcher.simulating.law import SimulatedLaw
 
 PARALLEL = (1, 2, 4, 8)

@@ -5,7 +5,7 @@ from html import escape
 
 from autobatch_batcher.advising.advice import REFUSED_MAX, WORTH, Advice
 from autobatch_batcher.advising.law_fit import predicted_s
-from autobatch_batcher.advising.measured import Measured, clients_in_words
+from autobatch_batcher.advising.measuring.measured import Measured, clients_in_words
 from autobatch_batcher.advising.prediction import ExpectedGain, FoundLaw
 
 STYLE = """

@@ -34,6 +34,20 @@ log = logging.getLogger(__name__)
 NO_SIZES = 0, 0, 0  # of a call that failed: only when it ran is learnt
 
 
+class Effort(msgspec.Struct, frozen=True):
+    """How often a call may be made, and for whom.
+
+    Attributes:
+        attempts_max: The most attempts, the first included.
+        is_trial: Whether its jobs are tried alone, because the upstream may have died of them.
+        is_part: Whether it is a half of a call that failed: it earns no retries, and is paid for.
+    """
+
+    attempts_max: int
+    is_trial: bool = False
+    is_part: bool = False
+
+
 class SignedAnswer(msgspec.Struct, frozen=True):
     """An answer, and of whom it is.
 
@@ -77,17 +91,13 @@ class Attempts:
         self.timeout_max_s = timeout_max_s
         self._hedging = Hedging(pool, metrics) if len(pool.upstreams) > 1 else None
 
-    async def make(
-        self, call: Call, slot: Slot, attempts_max: int, *, is_trial: bool, is_part: bool
-    ) -> tuple[Verdict, SignedAnswer]:
-        """Call, up to `attempts_max` times, until there is an answer to act on.
+    async def make(self, call: Call, slot: Slot, effort: Effort) -> tuple[Verdict, SignedAnswer]:
+        """Call, as often as the effort allows, until there is an answer to act on.
 
         Args:
             call: The call.
             slot: The permission for it, which moves when another upstream is called.
-            attempts_max: The most attempts, the first included.
-            is_trial: Whether its jobs are tried alone, because the upstream may have died of them.
-            is_part: Whether it is a half of a call that failed: it earns no retries, and is paid for.
+            effort: What it is worth.
 
         Raises:
             UpstreamBroken: It was well and hung up, if only once: so it may have died of this call.
@@ -97,20 +107,20 @@ class Attempts:
             DeadlineExceeded: The deadline of every job has passed.
         """
         budgets = self._retries.budgets
-        if not is_part:
+        if not effort.is_part:
             budgets[slot.upstream.name].usual_calls += 1
         attempt = failures = 0
         failed_at: set[str] = set()
         invalid_at: list[Replica] = []
         while True:
             # Of a call in halves only the last ones: the whole has been at another upstream before it was split.
-            may_move = failed_at <= {slot.upstream.name} and (not is_part or len(call.bodies) == 1)
-            may_retry = attempt + 1 < attempts_max
-            made = await self._attempt(call, slot, may_retry=may_retry, may_move=may_move, is_trial=is_trial)
+            may_move = failed_at <= {slot.upstream.name} and (not effort.is_part or len(call.bodies) == 1)
+            may_retry = attempt + 1 < effort.attempts_max
+            made = await self._attempt(call, slot, may_retry=may_retry, may_move=may_move, is_trial=effort.is_trial)
             if not isinstance(made, Failed):
                 for upstream in invalid_at if made[1].answer.status == 200 else ():
                     upstream.blame_no_input()
-                if is_part and made[1].answer.status == 200:
+                if effort.is_part and made[1].answer.status == 200:
                     # Its input was not to blame, nor is the upstream: it has paid for the other half, too.
                     budgets[slot.upstream.name].give_back(2)
                 return made

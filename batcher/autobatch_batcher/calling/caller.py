@@ -7,18 +7,20 @@ More than 250 lines, because a half, a piece and a whole batch are one call here
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import msgspec
 
-from autobatch_batcher.calling.attempts import Attempts, SignedAnswer
+from autobatch_batcher.calling.attempts import Attempts, Effort, SignedAnswer
 from autobatch_batcher.calling.calls import Call, call_for, part, piece_of
 from autobatch_batcher.calling.counting import Counting, count_tokens
 from autobatch_batcher.calling.outcomes import Early, JobOutcome, Tell, unanswered
 from autobatch_batcher.calling.retries import NotNow, Retries
-from autobatch_batcher.calling.suspects import Suspects
+from autobatch_batcher.calling.suspects import PATIENCE_S, Suspects
+from autobatch_batcher.calling.trials import Trials
 from autobatch_batcher.dialects.base import JSON, Answer
 from autobatch_batcher.dialects.rows import components
 from autobatch_batcher.dialects.verdict import INPUT_ERRORS, Verdict
@@ -75,75 +77,76 @@ class Caller:
 
     Args:
         pool: All upstreams, of which another may take a retry.
-        suspects: Takes over the jobs of a call that the upstream hung up on.
+        trials: The record in Redis that lets one batcher at a time try what the upstream may have died of.
         clock: Redis's clock, by which deadlines are checked.
         metrics: Counts calls, retries and splits.
         timeout_max_s: The most seconds that one call may take.
         attempts_max: The most attempts of a call that fails because of an outage, the first included.
+        patience_s: Seconds that such suspects wait for the upstream to be back.
     """
 
     def __init__(
         self,
         pool: Pool,
-        suspects: Suspects,
+        trials: Trials,
         clock: RedisClock,
         metrics: Metrics,
         *,
         timeout_max_s: float,
         attempts_max: int,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._pool = pool
-        self._suspects = suspects
         self._clock = clock
         self._metrics = metrics
         self._retries = Retries(pool, metrics)
         self._attempts = Attempts(pool, clock, metrics, self._retries, timeout_max_s=timeout_max_s)
-        self._attempts_max = attempts_max
+        self._usual = Effort(attempts_max)
+        self._suspects = Suspects(pool, trials, self._try, clock, metrics, patience_s=patience_s)
 
     def bound(self, *, timeout_max_s: float, attempts_max: int, patience_s: float) -> None:
-        """Keep to other bounds from the next call on, as in `Args`; `patience_s` is that of suspects."""
+        """Keep to other bounds from the next call on, as in `Args`."""
         self._attempts.timeout_max_s = timeout_max_s
-        self._attempts_max = attempts_max
+        self._usual = Effort(attempts_max)
         self._suspects.patience_s = patience_s
 
-    async def answer(
-        self,
-        jobs: Sequence[Job],
-        slot: Slot,
-        attempts_max: int | None = None,
-        *,
-        is_trial: bool = False,
-        is_part: bool = False,
-        early: Early | None = None,
+    def answer(
+        self, jobs: Sequence[Job], slot: Slot, *, early: Early | None = None
+    ) -> Coroutine[Any, Any, list[JobOutcome]]:
+        """Return one outcome a job, in the same order, as `AnsweringBatches` has it."""
+        return self.answer_with(self._usual, jobs, slot, early=early)
+
+    def _try(self, jobs: Sequence[Job], slot: Slot) -> Coroutine[Any, Any, list[JobOutcome]]:
+        """Make a trial of suspects."""
+        return self.answer_with(Effort(self._usual.attempts_max, is_trial=True), jobs, slot)
+
+    async def answer_with(
+        self, effort: Effort, jobs: Sequence[Job], slot: Slot, *, early: Early | None = None
     ) -> list[JobOutcome]:
-        """Return one outcome a job, in the same order.
+        """Return what `answer` does, with this effort instead of the usual one.
 
         Args:
-            jobs: At least one job, all of one lane.
-            slot: The permission for the call; it moves to another upstream when a retry does.
-            attempts_max: The most attempts of the call; None: as usual. A half of a batch that has used up its own gets
-                fewer.
-            is_trial: Whether these jobs are tried alone, because the upstream may have died of them.
-            is_part: Whether they are a half of a batch.
-            early: Takes outcomes while other jobs of the batch are worked on; they are returned, too.
+            effort: What a call is worth; a half of a batch that has used up its attempts gets fewer.
+            jobs: As of `answer`.
+            slot: As of `answer`.
+            early: As of `answer`.
 
         Raises:
             UpstreamBroken: It hung up on a trial.
         """
-        tries = attempts_max or self._attempts_max
         now_s = asyncio.get_running_loop().time()
-        if not (is_trial or is_part) and not self._pool.may_call(slot.upstream, now_s):
+        if not (effort.is_trial or effort.is_part) and not self._pool.may_call(slot.upstream, now_s):
             # It was taken out, or its trial began, after this slot was taken.
             may_wait = self._pool.is_trying or self._pool.may_wait(now_s)
             error = UpstreamUnavailable(slot.upstream.told_to_clients)
             return [unanswered(job, error, self._clock.now_ms(), may_wait=may_wait) for job in jobs]
         try:
-            return await self._answered(jobs, slot, tries, is_trial=is_trial, is_part=is_part, early=early)
+            return await self._answered(effort, jobs, slot, early)
         except UpstreamBroken as error:
             self._retries.failed(slot, error.cause, "tried alone", jobs)
-            if is_trial:
+            if effort.is_trial:
                 raise
-            return await self._suspects.try_each(jobs, slot, tries, self.answer, early)
+            return await self._suspects.try_each(jobs, slot, effort.attempts_max, early)
         except NotNow as not_now:
             self._retries.failed(slot, str(not_now), "waiting", jobs)
             return [unanswered(job, not_now.error, self._clock.now_ms(), may_wait=True) for job in jobs]
@@ -151,12 +154,11 @@ class Caller:
             if isinstance(error, InvalidAnswer) and _differ(jobs) and self._retries.may_split(slot):
                 self._retries.failed(slot, error.cause, "split", jobs)
                 self._metrics.splits.inc()
-                tries, is_part = 1, True
+                effort = Effort(1, is_trial=effort.is_trial, is_part=True)
             elif not isinstance(error, InvalidRequest) or not _differ(jobs):
                 return self._failures(jobs, slot, error)
             # An input may be to blame, or what all ask for. Only whose it is gets the error.
-            again = partial(self.answer, slot=slot, attempts_max=tries, is_trial=is_trial, is_part=is_part, early=early)
-            return await _in_halves(jobs, again)
+            return await _in_halves(jobs, partial(self.answer_with, effort, slot=slot, early=early))
 
     def _failures(self, jobs: Sequence[Job], slot: Slot, error: AutobatchError) -> list[JobOutcome]:
         """The outcomes of jobs that got no answer: they wait where the upstream may be back in their time."""
@@ -169,23 +171,21 @@ class Caller:
             log.warning("batch_failed", extra={"error": str(error), "code": error.code, **named(jobs)})
         return [unanswered(job, error, self._clock.now_ms(), may_wait=may_wait) for job in jobs]
 
-    async def _answered(
-        self, jobs: Sequence[Job], slot: Slot, tries: int, *, is_trial: bool, is_part: bool, early: Early | None
-    ) -> list[JobOutcome]:
+    async def _answered(self, effort: Effort, jobs: Sequence[Job], slot: Slot, early: Early | None) -> list[JobOutcome]:
         """Call, and give each job its part.
 
         Raises:
             NotNow: The upstream takes no call now.
-            UpstreamError: There is no answer that could be given.
+            UpstreamError: No answer can be given.
             DeadlineExceeded: The deadline of every job has passed.
         """
         call = call_for(jobs)
-        counting, first = self._begin_to_count(call, slot, tries), slot.upstream
+        counting, first = self._begin_to_count(call, slot, effort.attempts_max), slot.upstream
         try:
-            computed = await self._compute(call, slot, tries, is_trial=is_trial, is_part=is_part)
+            computed = await self._compute(effort, call, slot)
             verdict, answered, rows = computed.verdict, computed.answered, computed.rows
             if verdict is Verdict.SPLIT:
-                return await self._split(call, slot, tries, answered, is_trial=is_trial, early=early)
+                return await self._split(effort, call, slot, answered, early)
             tell = _teller(call, answered, self._clock.now_ms())
             if verdict is Verdict.TELL:
                 self._retries.failed(slot, _refusal(answered.answer), "failed", jobs)
@@ -204,14 +204,14 @@ class Caller:
             if counting is not None:
                 counting.cancel()
 
-    async def _compute(self, call: Call, slot: Slot, tries: int, *, is_trial: bool, is_part: bool) -> Computed:
+    async def _compute(self, effort: Effort, call: Call, slot: Slot) -> Computed:
         """Call, in pieces where the upstream takes no more in one call, and cut the rows of a good answer.
 
         The limit may be lower than when the inputs were put together, and lower than when the upstream was last asked.
         """
         merged, inputs_max, refusal = call.merged, call.inputs, None
         if merged is None or call.inputs <= slot.upstream.limits.inputs_max:
-            verdict, answered = await self._attempts.make(call, slot, tries, is_trial=is_trial, is_part=is_part)
+            verdict, answered = await self._attempts.make(call, slot, effort)
             if verdict is Verdict.CUT and merged is not None:
                 return _computed(call, slot, answered)
             if merged is None or call.inputs == 1 or answered.answer.status not in INPUT_ERRORS:
@@ -223,38 +223,28 @@ class Caller:
                 if verdict is Verdict.SPLIT or slot.upstream.dialect.says_limits:
                     return Computed(verdict, answered)
                 inputs_max = _half(call.inputs)
-        return await self._compute_pieces(call, slot, tries, inputs_max, refusal, is_trial=is_trial, is_part=is_part)
+        return await self._compute_pieces(effort, call, slot, inputs_max, refusal)
 
     async def _compute_pieces(
-        self,
-        call: Call,
-        slot: Slot,
-        tries: int,
-        inputs_max: int,
-        refusal: Answer | None,
-        *,
-        is_trial: bool,
-        is_part: bool,
+        self, effort: Effort, call: Call, slot: Slot, inputs_max: int, refusal: Answer | None
     ) -> Computed:
         """Make a call in several, one after the other; the first that has no rows speaks for all.
 
         Where the upstream has limits that it does not name, a piece that it refuses is made in halves, down to a single input.
 
         Args:
+            effort: What each piece is worth.
             call: The call.
             slot: The permission for it.
-            tries: The most attempts of each piece.
             inputs_max: The most inputs of a piece.
             refusal: The error to the whole call; None: it was not made.
-            is_trial: As of `answer`.
-            is_part: As of `answer`.
         """
         found: Computed | None = None
         least = inputs_max
         while found is None or len(found.rows) < call.inputs:
             start = 0 if found is None else len(found.rows)
             piece = piece_of(call, start, min(least, slot.upstream.limits.inputs_max))
-            verdict, answered = await self._attempts.make(piece, slot, tries, is_trial=is_trial, is_part=is_part)
+            verdict, answered = await self._attempts.make(piece, slot, effort)
             if verdict is not Verdict.CUT:
                 is_refused = answered.answer.status in INPUT_ERRORS and not slot.upstream.dialect.says_limits
                 if piece.inputs > 1 and is_refused:
@@ -273,7 +263,7 @@ class Caller:
         return msgspec.structs.replace(found, answered=msgspec.structs.replace(found.answered, answer=whole))
 
     async def _split(
-        self, call: Call, slot: Slot, tries: int, answered: SignedAnswer, *, is_trial: bool, early: Early | None
+        self, effort: Effort, call: Call, slot: Slot, answered: SignedAnswer, early: Early | None
     ) -> list[JobOutcome]:
         """Ask for the call's jobs in two halves, one after the other; jobs of the same inputs stay together.
 
@@ -285,11 +275,11 @@ class Caller:
         if not is_fault_of_inputs:
             if not self._retries.may_split(slot):
                 raise UpstreamUnavailable(f"The upstream answered {status}")
-            tries = 1
             self._retries.failed(slot, f"status {status}", "split", call.jobs)
         self._metrics.splits.inc()
-        again = partial(self.answer, slot=slot, attempts_max=tries, is_trial=is_trial, early=early)
-        found = await _in_halves(call.jobs, partial(again, is_part=not is_fault_of_inputs))
+        attempts_max = effort.attempts_max if is_fault_of_inputs else 1
+        of_halves = Effort(attempts_max, is_trial=effort.is_trial, is_part=not is_fault_of_inputs)
+        found = await _in_halves(call.jobs, partial(self.answer_with, of_halves, slot=slot, early=early))
         if is_fault_of_inputs and not any(each.is_failure for each in found):
             now_s = asyncio.get_running_loop().time()
             slot.upstream.learn_from_parts(answered.answer, _half(call.inputs), call.tokens // 2, now_s)

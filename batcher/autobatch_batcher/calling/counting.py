@@ -42,7 +42,7 @@ async def count_tokens(
         attempts_max: The most attempts of the call, the first included.
 
     Raises:
-        UpstreamError: There is no answer, or one to something else.
+        UpstreamError: There is no answer, or one of another shape.
     """
     post = dialect.ask_counts(texts)
     if post is None:

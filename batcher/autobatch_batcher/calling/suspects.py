@@ -54,16 +54,25 @@ class Suspects:
     Args:
         pool: All upstreams, of which another may be free for the suspects.
         trials: The record in Redis that lets one batcher at a time try.
+        answering: Makes a trial.
         clock: Checks deadlines and times trials, by its monotonic side: a step of Redis's clock must not move a wait.
         metrics: Counts the jobs that are given up.
         patience_s: Seconds that suspects wait for the upstream to be back.
     """
 
     def __init__(
-        self, pool: Pool, trials: Trials, clock: RedisClock, metrics: Metrics, *, patience_s: float = PATIENCE_S
+        self,
+        pool: Pool,
+        trials: Trials,
+        answering: Answering,
+        clock: RedisClock,
+        metrics: Metrics,
+        *,
+        patience_s: float,
     ) -> None:
         self._pool = pool
         self._trials = trials
+        self._answering = answering
         self._clock = clock
         self._metrics = metrics
         self.patience_s = patience_s
@@ -71,7 +80,7 @@ class Suspects:
         self._cut = 0  # calls that an upstream hung up on, trials apart
 
     async def try_each(
-        self, jobs: Sequence[Job], slot: Slot, attempts_max: int, answering: Answering, early: Early | None = None
+        self, jobs: Sequence[Job], slot: Slot, attempts_max: int, early: Early | None = None
     ) -> list[JobOutcome]:
         """Return one outcome a job, in the same order; the call of them all was the first attempt.
 
@@ -79,7 +88,6 @@ class Suspects:
             jobs: All jobs of the call.
             slot: The call's permission, which is given back at once.
             attempts_max: The most attempts of a call.
-            answering: Makes a trial.
             early: Takes outcomes as soon as there are some; None: they are all returned in the end.
         """
         log.warning("upstream_hung_up", extra={**named(jobs), "upstream": slot.upstream.name})
@@ -90,12 +98,12 @@ class Suspects:
         try:
             if await self._is_trying():
                 try:
-                    return await self._try_once(jobs, slot, answering)
+                    return await self._try_once(jobs, slot)
                 except UpstreamBroken:
                     log.warning("upstream_hung_up_again", extra={**named(jobs), "upstream": slot.upstream.name})
                 except AutobatchError as error:
                     return self._failures(jobs, slot, error)
-            return await self._find(jobs, slot, attempts_max, answering, early, least_ms * self._calls)
+            return await self._find(jobs, slot, attempts_max, early, least_ms * self._calls)
         finally:
             self._calls -= 1
 
@@ -104,7 +112,6 @@ class Suspects:
         jobs: Sequence[Job],
         slot: Slot,
         attempts_max: int,
-        answering: Answering,
         early: Early | None,
         trial_ms: float,
     ) -> list[JobOutcome]:
@@ -125,7 +132,7 @@ class Suspects:
                 outcomes = self._failures(alike, slot, outage)
             else:
                 try:
-                    outcomes, trial_ms = await self._try(alike, slot, attempts_max, answering)
+                    outcomes, trial_ms = await self._try(alike, slot, attempts_max)
                     is_any_cleared = True
                 except AutobatchError as error:
                     if isinstance(error, JobPoisonous) and len(group) > 1:
@@ -151,9 +158,7 @@ class Suspects:
         now_mono_s = self._clock.mono_s()
         return [(_ends_mono_s(alike) - now_mono_s) * 1000 for alike in group]
 
-    async def _try(
-        self, alike: Sequence[Job], slot: Slot, attempts_max: int, answering: Answering
-    ) -> tuple[list[JobOutcome], float]:
+    async def _try(self, alike: Sequence[Job], slot: Slot, attempts_max: int) -> tuple[list[JobOutcome], float]:
         """Try one input or several together, as often as the attempts allow; return the outcomes and the milliseconds it took.
 
         Raises:
@@ -166,7 +171,7 @@ class Suspects:
             try:
                 await self._first_back(alike, slot)
                 started_mono_s = self._clock.mono_s()
-                outcomes = await self._try_once(alike, slot, answering)
+                outcomes = await self._try_once(alike, slot)
                 return outcomes, (self._clock.mono_s() - started_mono_s) * 1000
             except UpstreamBroken as error:
                 is_cause = self._cut == cut or trial + 1 == trials
@@ -199,7 +204,7 @@ class Suspects:
                 raise UpstreamUnavailable
             await pause(LOOK_EVERY_S)
 
-    async def _try_once(self, jobs: Sequence[Job], slot: Slot, answering: Answering) -> list[JobOutcome]:
+    async def _try_once(self, jobs: Sequence[Job], slot: Slot) -> list[JobOutcome]:
         """Make one call when an upstream is back and no other trial runs."""
         upstream = await self._first_back(jobs, slot)
         turn, linger_ms = Turn(self._trials, self._clock), 0
@@ -212,7 +217,7 @@ class Suspects:
             slot.take_again(upstream)
             self._metrics.retries.inc()
             linger_ms = LINGER_MS
-            outcomes = await answering(jobs, slot, is_trial=True)
+            outcomes = await self._answering(jobs, slot)
             linger_ms = 0
         finally:
             slot.release()

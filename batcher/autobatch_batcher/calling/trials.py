@@ -4,7 +4,7 @@ One input is best: a crash then names it, and costs everyone a restart of the up
 for 63 calls; where those are slow, its deadline is over before its turn comes.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from math import ceil
 from secrets import token_hex
 from typing import Protocol, TypeVar
@@ -18,19 +18,12 @@ from autobatch_shared.redis.clock import RedisClock
 
 Each = TypeVar("Each")
 
+#: Makes a trial: returns one outcome a job; raises UpstreamBroken when the upstream hangs up.
+Answering = Callable[[Sequence[Job], Slot], Awaitable[list[JobOutcome]]]
+
 TIME_SHARE = 0.25  # of what is left of a deadline: the rest is for restarts, and for the suspects of other batchers
 LOOK_EVERY_S = 0.05
 TRIAL_MAX_MS = 30_000  # a batcher that dies in a trial keeps the others waiting no longer
-
-
-class Answering(Protocol):
-    """How a trial is made: `Caller.answer`."""
-
-    def __call__(
-        self, jobs: Sequence[Job], slot: Slot, attempts_max: int | None = None, *, is_trial: bool = False
-    ) -> Awaitable[list[JobOutcome]]:
-        """Return one outcome a job; raise UpstreamBroken when the upstream hangs up."""
-        ...
 
 
 class Trials(Protocol):

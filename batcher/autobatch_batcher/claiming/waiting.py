@@ -6,7 +6,7 @@ from autobatch_batcher.calling.outcomes import JobOutcome
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.jobs import Job
 
-SAY_BEFORE_S = 0.05  # a reply needs a few milliseconds to the worker, which otherwise says that the time is over
+SAY_BEFORE_S = 0.05  # a reply needs a few milliseconds to the worker, which otherwise answers that the deadline expired
 
 
 class WaitingRoom:

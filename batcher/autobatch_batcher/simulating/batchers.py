@@ -11,7 +11,6 @@ from random import Random
 import msgspec
 
 from autobatch_batcher.calling.caller import Caller
-from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.dialects.base import JSON, Answer, Post
 from autobatch_batcher.dialects.tei import Tei
@@ -261,7 +260,7 @@ def _working_loop(
     clock = RedisClock(asyncio.get_running_loop().time)
     caller = Caller(
         pool,
-        Suspects(pool, end, clock, metrics),
+        end,
         clock,
         metrics,
         timeout_max_s=settings.upstream_timeout_ms / 1000,

@@ -6,7 +6,17 @@ import typer
 from rich.console import Console
 
 from autobatch_bench.checking.checks import DIFFERENCE_MAX
-from autobatch_bench.commands import JsonOption, RoundsOption, SecondsOption, WorkersOption, pair, refuse_others
+from autobatch_bench.commands import (
+    JsonOption,
+    RepeatOption,
+    RoundsOption,
+    SecondsOption,
+    UpstreamOption,
+    WordsOption,
+    WorkersOption,
+    pair,
+    refuse_others,
+)
 from autobatch_bench.load import asking
 from autobatch_bench.load.asking import Api
 from autobatch_bench.load.workloads import WorkloadKind, make
@@ -25,7 +35,7 @@ def beside(  # noqa: PLR0913 - options of a command
         list[str] | None,
         typer.Option(help="NAME=COMMAND of another proxy; {port}: where it listens, {upstream}: what it calls."),
     ] = None,
-    upstream: Annotated[UpstreamKind, typer.Option(help="What answers in the end.")] = UpstreamKind.INSTANT,
+    upstream: UpstreamOption = UpstreamKind.INSTANT,
     upstream_command: Annotated[
         str,
         typer.Option(
@@ -40,11 +50,11 @@ def beside(  # noqa: PLR0913 - options of a command
         list[WorkloadKind] | None,
         typer.Option(help="What is sent: short, fixed or mixed; several times. [default: short]"),
     ] = None,
-    words: Annotated[int, typer.Option(min=2, help="Length of the texts of `fixed`.")] = 64,
+    words: WordsOption = 64,
     concurrency: Annotated[
         list[int] | None, typer.Option(min=1, help="Requests in flight; several times. [default: 1 16 64 256 512]")
     ] = None,
-    repeat_share: Annotated[float, typer.Option(min=0, max=0.99, help="Share of texts that were sent before.")] = 0.0,
+    repeat_share: RepeatOption = 0.0,
     batchers: Annotated[int, typer.Option(min=1, help="Batchers of ours.")] = 1,
     nginx: Annotated[bool, typer.Option("--nginx", help="Measure ours behind nginx, too.")] = False,
     setting: Annotated[

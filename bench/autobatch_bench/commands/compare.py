@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
 
-from autobatch_bench.commands import JsonOption, OnlyOption, RoundsOption, SecondsOption
+from autobatch_bench.commands import JsonOption, OnlyOption, RoundsOption, SecondsOption, endpoint_of
 from autobatch_bench.comparing.sides import BURSTS, CONCURRENCIES, ComparisonOptions, Varied
 from autobatch_bench.comparing.sides import compare as compare_all
 from autobatch_bench.load.plain_http import AnswerError, read
@@ -89,11 +88,7 @@ def sides_of(direct: str, proxy: str, proxy_worker: str | None, batcher_metrics:
 
 
 def _target(url: str) -> Endpoint:
-    parts = urlsplit(url)
-    try:
-        port = parts.port or 80
-    except ValueError as error:
-        raise typer.BadParameter(f"{url}: {error}") from error
-    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
+    target, path = endpoint_of(url)
+    if path:
         raise typer.BadParameter(f"{url}: must be http://host:port, without a path")
-    return Endpoint(parts.hostname, port)
+    return target

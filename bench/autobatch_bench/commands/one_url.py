@@ -6,7 +6,6 @@ from collections import Counter
 from itertools import count
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console, Group
@@ -14,7 +13,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from autobatch_bench.commands import JsonOption
+from autobatch_bench.commands import JsonOption, endpoint_of
 from autobatch_bench.load import closed_loop
 from autobatch_bench.load.asking import TEI, Form, openai
 from autobatch_bench.load.outcome import NO_ANSWER, LoadOutcome, percentile_ms
@@ -146,15 +145,10 @@ def _one_line(key: str) -> str:
 
 def _parts_of(url: str, route: str | None) -> tuple[Endpoint, str]:
     """Return where to connect, and the route."""
-    parts = urlsplit(url)
-    try:
-        port = parts.port or 80
-    except ValueError as error:
-        raise typer.BadParameter(f"{url}: {error}") from error
-    own = parts.path.rstrip("/")
-    if parts.scheme != "http" or not parts.hostname or (own and route):
-        raise typer.BadParameter(f"{url}: must be http://host:port, and have one route, here or in --route")
+    target, own = endpoint_of(url)
+    if own and route:
+        raise typer.BadParameter(f"{url}: must have one route, here or in --route")
     path = own or route or TEI.path
     if not path.startswith("/") or not path.isascii() or not path.isprintable() or " " in path:
         raise typer.BadParameter(f"{path}: must begin with a slash", param_hint="--route")
-    return Endpoint(parts.hostname, port), path
+    return target, path

@@ -10,7 +10,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from autobatch_bench.commands import JsonOption, RoundsOption, SecondsOption, WorkersOption
+from autobatch_bench.commands import (
+    JsonOption,
+    RepeatOption,
+    RoundsOption,
+    SecondsOption,
+    UpstreamOption,
+    WordsOption,
+    WorkersOption,
+)
 from autobatch_bench.comparing.rounds import Point, Round
 from autobatch_bench.load.workloads import WorkloadKind, make
 from autobatch_bench.report import grids, terminal
@@ -23,9 +31,9 @@ SIDES = ("direct", "proxy")
 
 def run(  # noqa: PLR0913 - options of a command
     *,
-    upstream: Annotated[UpstreamKind, typer.Option(help="What answers in the end.")] = UpstreamKind.INSTANT,
+    upstream: UpstreamOption = UpstreamKind.INSTANT,
     workload: Annotated[WorkloadKind, typer.Option(help="What is sent.")] = WorkloadKind.SHORT,
-    words: Annotated[int, typer.Option(min=2, help="Length of the texts of `fixed`.")] = 64,
+    words: WordsOption = 64,
     concurrency: Annotated[
         list[int] | None, typer.Option(min=1, help="Requests in flight; give it several times. [default: 1 64 512]")
     ] = None,
@@ -33,7 +41,7 @@ def run(  # noqa: PLR0913 - options of a command
         list[float] | None,
         typer.Option(min=0.1, help="Arrivals a second, in an open loop instead; give it several times."),
     ] = None,
-    repeat_share: Annotated[float, typer.Option(min=0, max=0.99, help="Share of texts that were sent before.")] = 0.0,
+    repeat_share: RepeatOption = 0.0,
     seconds: SecondsOption = 4.0,
     rounds: RoundsOption = 3,
     workers: WorkersOption = 2,

@@ -7,7 +7,15 @@ import typer
 from rich.console import Console
 
 from autobatch_bench.checking.checks import DIFFERENCE_MAX
-from autobatch_bench.commands import JsonOption, RoundsOption, SecondsOption, WorkersOption, pair, refuse_others
+from autobatch_bench.commands import (
+    JsonOption,
+    RoundsOption,
+    SecondsOption,
+    WordsOption,
+    WorkersOption,
+    pair,
+    refuse_others,
+)
 from autobatch_bench.load import asking
 from autobatch_bench.load.workloads import WorkloadKind, make
 from autobatch_bench.report import grids, terminal
@@ -38,7 +46,7 @@ def servers(  # noqa: PLR0913 - options of a command
         list[WorkloadKind] | None,
         typer.Option(help="What is sent: short, fixed, mixed or several; several times. [default: short]"),
     ] = None,
-    words: Annotated[int, typer.Option(min=2, help="Length of the texts of `fixed`.")] = 64,
+    words: WordsOption = 64,
     concurrency: Annotated[
         list[int] | None, typer.Option(min=1, help="Requests in flight; several times. [default: 1 64]")
     ] = None,

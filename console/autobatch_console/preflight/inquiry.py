@@ -9,8 +9,8 @@ from autobatch_console.preflight.connection_faults import fault_of
 from autobatch_console.preflight.diagnoses import Diagnosis, are_right
 from autobatch_console.preflight.name_look_up import look_up
 from autobatch_console.preflight.redis_diagnoses import SETTING, judge_connection, judge_foreign, judge_redis
-from autobatch_console.preflight.upstream_diagnoses import judge_upstreams
-from autobatch_console.preflight.upstream_inquiry import UpstreamAccess, inquire
+from autobatch_console.preflight.upstreams.upstream_diagnoses import judge_upstreams
+from autobatch_console.preflight.upstreams.upstream_inquiry import UpstreamAccess, inquire
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.address import Address

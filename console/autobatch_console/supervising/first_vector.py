@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-from autobatch_console.preflight.upstream_seen import dimension_in, fault_in
+from autobatch_console.preflight.upstreams.upstream_seen import dimension_in, fault_in
 
 PAUSE_S = 0.5  # between two requests; what is waited for takes seconds
 WAITED_FOR = {429, 502, 503, 504}  # anything else does not get better by waiting
@@ -76,7 +76,7 @@ async def first_vector(
         model: The name of the model to ask; empty: the unnamed one.
 
     Raises:
-        FirstVectorError: A request was refused for a reason that stays, or the time is over.
+        FirstVectorError: A request was refused for a reason that stays, or the time has passed.
     """
     deadline_mono_s = time.monotonic() + limit_s
     waiting_for = ""

@@ -9,8 +9,8 @@ import aiohttp
 from autobatch_console.preflight.diagnoses import Diagnosis, faults_of, warnings_of
 from autobatch_console.preflight.inquiry import ask_redis, ask_upstreams
 from autobatch_console.preflight.machine_diagnoses import look_at_files, look_at_port, look_at_side_port
-from autobatch_console.preflight.upstream_inquiry import UpstreamAccess
-from autobatch_console.preflight.upstream_seen import API_KEY
+from autobatch_console.preflight.upstreams.upstream_inquiry import UpstreamAccess
+from autobatch_console.preflight.upstreams.upstream_seen import API_KEY
 from autobatch_console.up import programs
 from autobatch_console.up.settings import UpSettings, needs_embedder
 from autobatch_shared.install_hints import missing_for_embedder

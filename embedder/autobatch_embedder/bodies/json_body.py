@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import orjson
 
+from autobatch_embedder import errors
 from autobatch_embedder.bodies.json_text import Fault
 from autobatch_embedder.bodies.structs import Struct
 from autobatch_embedder.bodies.typed_reader import TypedReader
-from autobatch_embedder.http import errors
 
 ODD: Final = object()
 """A body in which the fast parser may see something else, or nothing."""

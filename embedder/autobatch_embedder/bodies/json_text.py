@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from autobatch_embedder.http.errors import EmbedderError
+from autobatch_embedder.errors import EmbedderError
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ Errors are `ShapeError`s without a position in the text: only a body has lines a
 from collections.abc import Mapping
 from typing import Any, TypeGuard, TypeVar
 
-from autobatch_embedder.http.errors import EmbedderError
+from autobatch_embedder.errors import EmbedderError
 
 T = TypeVar("T")
 

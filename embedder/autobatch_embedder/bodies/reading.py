@@ -7,6 +7,7 @@ is read after the body, so its errors are TEI's own 422.
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from autobatch_embedder import errors
 from autobatch_embedder.bodies import json_body, structs
 from autobatch_embedder.bodies.fields import Fields
 from autobatch_embedder.bodies.json_values import ShapeError
@@ -20,7 +21,6 @@ from autobatch_embedder.bodies.requests import (
     TokenizeRequest,
 )
 from autobatch_embedder.bodies.structs import Struct
-from autobatch_embedder.http import errors
 
 R = TypeVar("R")
 

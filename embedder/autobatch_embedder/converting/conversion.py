@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import get_args
 
 from autobatch_embedder.converting import triton_repository, whole_graph
-from autobatch_embedder.families.modules import POOLINGS
-from autobatch_embedder.http.errors import ModelFolderError
-from autobatch_embedder.model import model_folder
+from autobatch_embedder.errors import ModelFolderError
+from autobatch_embedder.model_files import folder_reading
+from autobatch_embedder.model_files.modules import POOLINGS
 
 
 def convert(words: Sequence[str]) -> int:
@@ -33,7 +33,7 @@ def convert(words: Sequence[str]) -> int:
     options = parser.parse_args(words)
     folder = options.out / (options.triton or "")
     try:
-        model = model_folder.read(options.model_dir, str(options.model_dir), options.pooling)
+        model = folder_reading.read(options.model_dir, str(options.model_dir), options.pooling)
         graph = whole_graph.build(model, options.output or whole_graph.default_output(model))
         _refuse_own(folder, options.model_dir, model.path)
         folder.mkdir(parents=True, exist_ok=True)

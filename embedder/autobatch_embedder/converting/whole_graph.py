@@ -6,13 +6,13 @@ import onnx
 from onnx import TensorProto, helper
 
 from autobatch_embedder.model.head import layers_of
-from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.network import graph
 from autobatch_embedder.model.network.layers import dense, word_weights
 from autobatch_embedder.model.network.layouts import Padded
 from autobatch_embedder.model.network.nodes import Nodes
 from autobatch_embedder.model.network.places import Places
 from autobatch_embedder.model.network.pooled import pool
+from autobatch_embedder.model_files.model_folder import ModelFolder
 
 Output = Literal["embedding", "pooled", "last_hidden_state", "logits", "sparse_embedding"]
 """What the graph returns: pooled vectors of length 1, or as they are; vectors of tokens; scores."""

@@ -8,11 +8,11 @@ import orjson
 from aiohttp import web
 
 from autobatch_embedder.bodies.requests import Input
-from autobatch_embedder.http.errors import TeiError
+from autobatch_embedder.errors import TeiError
 from autobatch_embedder.model.engine import Done, Engine
-from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.tokens import characters
 from autobatch_embedder.model.vectors import Vectors
+from autobatch_embedder.model_files.model_folder import ModelFolder
 
 OPENAI_PATHS = ("/v1/embeddings", "/embeddings")
 CONTRACT_VERSION = "1.9.3"  # the version of TEI that this imitates; clients adapt to it

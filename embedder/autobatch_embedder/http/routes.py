@@ -7,15 +7,15 @@ from typing import TypeVar
 
 from aiohttp import web
 
+from autobatch_embedder import errors
 from autobatch_embedder.bodies import reading as bodies
 from autobatch_embedder.bodies.requests import EmbedRequest, PredictRequest, RerankRequest
-from autobatch_embedder.http import errors
 from autobatch_embedder.http.answers import OPENAI_PATHS, dump, info_of, json_answer, measurements, openai_list
 from autobatch_embedder.http.scores import predictions, ranks, sparse_rows
 from autobatch_embedder.metrics import EmbedderMetrics
 from autobatch_embedder.model.engine import Done, Engine
-from autobatch_embedder.model.model_folder import SCORING
 from autobatch_embedder.model.vectors import Vectors, cosines
+from autobatch_embedder.model_files.model_folder import SCORING
 
 R = TypeVar("R")
 

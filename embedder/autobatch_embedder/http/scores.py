@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from autobatch_embedder import errors
 from autobatch_embedder.bodies.requests import RerankRequest
-from autobatch_embedder.http import errors
 from autobatch_embedder.model.vectors import Vectors
 
 

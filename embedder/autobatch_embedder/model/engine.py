@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Generic, TypeVar
 
+from autobatch_embedder import errors
 from autobatch_embedder.bodies.requests import (
     DecodeRequest,
     EmbedRequest,
@@ -23,14 +24,13 @@ from autobatch_embedder.bodies.requests import (
     RerankRequest,
     TokenizeRequest,
 )
-from autobatch_embedder.http import errors
-from autobatch_embedder.http.errors import TeiError
+from autobatch_embedder.errors import TeiError
 from autobatch_embedder.metrics import EmbedderMetrics
 from autobatch_embedder.model.loaded_model import Model
-from autobatch_embedder.model.model_folder import SCORING
 from autobatch_embedder.model.passes import Passes, PerRow, Rows
 from autobatch_embedder.model.tokens import characters
 from autobatch_embedder.model.vectors import Vectors, finish, probabilities
+from autobatch_embedder.model_files.model_folder import SCORING
 from autobatch_shared.cores import cores
 
 R = TypeVar("R")

@@ -11,10 +11,10 @@ import hashlib
 import logging
 from pathlib import Path
 
-from autobatch_embedder.model import weights
 from autobatch_embedder.model.kept_graph import is_kept, keep
-from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.tokens import TextTokenizer
+from autobatch_embedder.model_files import weights
+from autobatch_embedder.model_files.model_folder import ModelFolder
 from autobatch_shared.settings.definitions import Quantization
 
 log = logging.getLogger(__name__)

@@ -8,14 +8,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from autobatch_embedder.families import heads
-from autobatch_embedder.families.heads import Dense
-from autobatch_embedder.families.modules import DenseFile
-from autobatch_embedder.http.errors import ModelFolderError
-from autobatch_embedder.model import weights
+from autobatch_embedder.errors import ModelFolderError
 from autobatch_embedder.model.loaded_graph import LoadedGraph
-from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.vectors import Vectors
+from autobatch_embedder.model_files import heads, weights
+from autobatch_embedder.model_files.heads import Dense
+from autobatch_embedder.model_files.model_folder import ModelFolder
+from autobatch_embedder.model_files.modules import DenseFile
 
 
 class Head:

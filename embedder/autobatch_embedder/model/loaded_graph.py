@@ -7,7 +7,7 @@ from typing import Any
 import numpy.typing as npt
 import onnxruntime
 
-from autobatch_embedder.http import errors
+from autobatch_embedder import errors
 from autobatch_embedder.model.vectors import Vectors
 
 _ONLY_ERRORS = 3  # of onnxruntime's log, which would be mixed with ours on stderr

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from autobatch_embedder.http.errors import ModelFolderError, TeiError
-from autobatch_embedder.model import graph_cache, head, model_folder
+from autobatch_embedder.errors import ModelFolderError, TeiError
+from autobatch_embedder.model import graph_cache, head
 from autobatch_embedder.model.dividing import choice as choices
 from autobatch_embedder.model.dividing import divided_networks
 from autobatch_embedder.model.dividing.choice import ChosenDivision
@@ -15,9 +15,10 @@ from autobatch_embedder.model.dividing.division import Division, Measurement
 from autobatch_embedder.model.dividing.measuring import measure
 from autobatch_embedder.model.dividing.sliced_graph import SlicedGraph
 from autobatch_embedder.model.dividing.slices import TOKENS_MAX
-from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.tokens import TextTokenizer
 from autobatch_embedder.model.vectors import Vectors
+from autobatch_embedder.model_files import folder_reading
+from autobatch_embedder.model_files.model_folder import ModelFolder
 from autobatch_shared.cores import cores, cpu_name
 from autobatch_shared.measuring.memory import trim
 from autobatch_shared.settings.definitions import EmbedderSettings
@@ -128,7 +129,7 @@ def load(settings: EmbedderSettings, xdg_cache_home: str | None) -> Model:
     Raises:
         ModelFolderError: The model cannot be served.
     """
-    folder = model_folder.find(
+    folder = folder_reading.find(
         settings.embedder_model_dir,
         settings.embedder_pooling,
         model_id=settings.embedder_model_id,

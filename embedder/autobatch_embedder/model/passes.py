@@ -17,7 +17,7 @@ from math import inf
 from time import perf_counter
 from typing import Any, Generic, Protocol, TypeVar
 
-from autobatch_embedder.http.errors import TeiError
+from autobatch_embedder.errors import TeiError
 from autobatch_shared.bell import let_others_run
 
 Rows = list[list[int]]

@@ -11,11 +11,11 @@ from typing import Any
 
 from tokenizers import Tokenizer, normalizers
 
+from autobatch_embedder import errors
 from autobatch_embedder.bodies.requests import Direction, Input, TextPair
-from autobatch_embedder.http import errors
-from autobatch_embedder.http.errors import ModelFolderError, TeiError
-from autobatch_embedder.model.model_folder import ModelFolder
+from autobatch_embedder.errors import ModelFolderError, TeiError
 from autobatch_embedder.model.network.packing import SECOND_SEGMENT
+from autobatch_embedder.model_files.model_folder import ModelFolder
 
 CHARACTERS_PER_TOKEN_MAX = 250  # TEI's: a longer text is refused or cut before the tokenizer spends time on it
 

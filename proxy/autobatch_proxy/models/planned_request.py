@@ -16,7 +16,7 @@ class PlannedRequest(NamedTuple):
         end: The model that it is for.
         body_bytes: Bytes of its body.
         started_s: When it came, as `time.perf_counter` says it.
-        ends_s: When its time is over, on the same clock.
+        ends_s: Its deadline, on the same clock.
     """
 
     plan: Plan

@@ -55,7 +55,7 @@ AWAITED_MAX = 16
 OUTAGE_PATIENCE_S = 2.0  # a Redis that restarts within it fails no request
 FIRST_CONNECTION_S = 1.0
 CLOCK_SYNC_S = 10.0
-TOO_LATE = {DeadlineExceeded.code, UpstreamTimeout.code}  # the job's time was over, before its call or in it
+TOO_LATE = {DeadlineExceeded.code, UpstreamTimeout.code}  # the job's deadline expired, before its call or in it
 
 
 class JobClient(Protocol):

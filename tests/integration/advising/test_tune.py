@@ -13,8 +13,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from autobatch_batcher.advising.sample_texts import built_in_texts
-from autobatch_batcher.advising.timing import MeasuringError, measure
+from autobatch_batcher.advising.measuring.measurement import measure
+from autobatch_batcher.advising.measuring.sample_texts import built_in_texts
+from autobatch_batcher.advising.measuring.upstream_timer import MeasuringError
 from autobatch_shared.settings.definitions import BatcherSettings
 from autobatch_shared.settings.loading import read
 from tests.laws.real.sleeping_upstream import app_of

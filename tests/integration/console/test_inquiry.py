@@ -15,10 +15,11 @@ import pytest
 import trustme
 from aiohttp import web
 
-from autobatch_console.preflight import grpc_inquiry, inquiry
+from autobatch_console.preflight import inquiry
 from autobatch_console.preflight.diagnoses import Diagnosis
 from autobatch_console.preflight.inquiry import LIMIT_S, ask_redis, ask_upstreams
-from autobatch_console.preflight.upstream_inquiry import UpstreamAccess
+from autobatch_console.preflight.upstreams import grpc_inquiry
+from autobatch_console.preflight.upstreams.upstream_inquiry import UpstreamAccess
 from autobatch_shared.kserve import kserve_pb2 as kserve
 from autobatch_shared.settings.definitions import servers_of
 from tests.support.fake_upstream import FakeUpstream

@@ -1,16 +1,15 @@
-"""The embedder's routes other than /embed and /tokenize, over HTTP and with the real model."""
+"""The embedder's routes beside /embed and /tokenize, and the refusals of all, over HTTP and with the real model."""
 
 from base64 import b64decode
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 import pytest
 
 from autobatch_embedder.app import serving
 from autobatch_embedder.model.loaded_model import Model
-from tests.support.servers.embedder_server import JSON, PAYLOAD_LIMIT, Send, sender, settings
+from tests.support.servers.embedder_server import JSON, PAYLOAD_LIMIT, Send, ask, embed, sender, settings
 
 INVALID = "Input validation error: "
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -39,17 +38,6 @@ BODIES: dict[str, Any] = {
     "/invocations": {"inputs": "a"},
 }
 """Every path that takes a POST, with a body that it understands."""
-
-
-async def ask(send: Send, path: str, body: Any) -> Any:
-    status, headers, answer = await send("POST", path, body)
-    assert status == 200, answer
-    assert headers["content-type"] == "application/json"
-    return orjson.loads(answer)
-
-
-async def embed(send: Send, inputs: Any, **options: Any) -> npt.NDArray[np.float64]:
-    return np.array(await ask(send, "/embed", {"inputs": inputs, **options}))
 
 
 async def test_embed_all_gives_the_vectors_whose_mean_embed_gives(send: Send) -> None:
@@ -176,6 +164,56 @@ async def test_the_first_instance_that_fails_fails_the_call(
 @pytest.mark.parametrize(
     ("path", "body", "status", "error_type", "message"),
     [
+        ("/embed", {"inputs": ""}, 400, "Empty", f"{INVALID}`inputs` cannot be empty"),
+        ("/embed", {"inputs": []}, 400, "Empty", f"{INVALID}`inputs` cannot be empty"),
+        ("/embed", {"inputs": ["a", ""]}, 400, "Empty", f"{INVALID}`inputs` cannot be empty"),
+        ("/embed", {"inputs": ["a"] * 33}, 422, "Validation", TOO_MANY),
+        (
+            "/embed",
+            {"inputs": "a " * 255, "truncate": False},
+            422,
+            "Validation",
+            f"{INVALID}`inputs` must have less than 256 tokens. Given: 257",
+        ),
+        (
+            "/embed",
+            {"inputs": "a" * 64_001, "truncate": False},
+            422,
+            "Validation",
+            f"{INVALID}`inputs` must have less than 64000 characters. Given: 64001",
+        ),
+        (
+            "/embed",
+            {"inputs": "a", "prompt_name": "q"},
+            422,
+            "Validation",
+            NO_PROMPTS,
+        ),
+        ("/embed", {"inputs": "", "dimensions": 0}, 422, "Validation", f"{INVALID}`dimensions` should be positive"),
+        (
+            "/embed",
+            {"inputs": ["a", ""], "dimensions": 385},
+            422,
+            "Validation",
+            f"{INVALID}`dimensions` should be smaller than the maximum embedding dimension.",
+        ),
+        (
+            "/embed",
+            {"inputs": ["", "a"], "dimensions": 385},
+            400,
+            "Empty",
+            f"{INVALID}`inputs` cannot be empty",
+        ),
+        ("/tokenize", {"inputs": []}, 400, "Empty", "`inputs` cannot be empty"),
+        ("/tokenize", {"inputs": ["a", ""]}, 400, "Empty", f"{INVALID}`inputs` cannot be empty"),
+        ("/tokenize", {"inputs": ["a"] * 33}, 422, "Validation", TOO_MANY),
+        (
+            "/tokenize",
+            {"inputs": "a" * 64_001},
+            422,
+            "Validation",
+            f"{INVALID}`inputs` must have less than 64000 characters. Given: 64001",
+        ),
         ("/embed_all", {"inputs": []}, 400, "Empty", f"{INVALID}`inputs` cannot be empty"),
         ("/embed_all", {"inputs": ["a"] * 33}, 422, "Validation", TOO_MANY),
         ("/embed_all", {"inputs": "a", "prompt_name": "q"}, 422, "Validation", NO_PROMPTS),

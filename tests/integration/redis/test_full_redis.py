@@ -19,6 +19,18 @@ from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
 MB = 1_000_000
+ACCEPTED = [f"accepted {number}" for number in range(100)]
+
+
+async def accepted_and_held(
+    house: House, upstream: FakeUpstream
+) -> tuple[Gate, "asyncio.Task[list[tuple[int, object]]]"]:
+    """Ask for ACCEPTED, of which all are held; they are answered once the gate is opened."""
+    upstream.behave = gate = Gate()
+    accepted = asyncio.create_task(house.embed_each(ACCEPTED))
+    await wait_until(lambda: len(upstream.calls) >= 2)
+    await wait_until(lambda: house.holds(len(ACCEPTED)))
+    return gate, accepted
 
 
 async def test_a_full_redis_is_a_clear_503_until_there_is_room_again(
@@ -26,18 +38,13 @@ async def test_a_full_redis_is_a_clear_503_until_there_is_room_again(
 ) -> None:
     own_redis.start("--maxmemory", "20mb")
     async with ready_house(own_redis.url, upstream.url) as house, Redis.from_url(own_redis.url) as redis:
-        gate = Gate()
-        upstream.behave = gate
-        texts = [f"accepted {number}" for number in range(100)]
-        accepted = asyncio.create_task(house.embed_each(texts))
-        await wait_until(lambda: len(upstream.calls) >= 2)
-        await wait_until(lambda: house.holds(len(texts)))
+        gate, accepted = await accepted_and_held(house, upstream)
 
         large = [asyncio.create_task(house.post("/embed", {"inputs": "x" * MB})) for _ in range(40)]
         await wait_until(lambda: any(each.done() for each in large))
 
         gate.opened.set()
-        assert [(200, [vector(text)]) for text in texts] == await accepted
+        assert [(200, [vector(text)]) for text in ACCEPTED] == await accepted
         replies = await asyncio.gather(*large)  # those for which there was room have been answered too
         refused = {(reply.status, reply.headers["Retry-After"], reply.body) for reply in replies if reply.status != 200}
         assert refused == {(503, "1", b'{"error":"The queue has no memory left","error_type":"Unhealthy"}')}
@@ -52,12 +59,7 @@ async def test_while_no_byte_is_free_what_was_accepted_is_still_answered(
     """Longer than a lease, too, and longer than a batcher may report nothing: claims are kept, and no batcher is missed."""
     own_redis.start("--maxmemory", "20mb")
     async with ready_house(own_redis.url, upstream.url) as house, Redis.from_url(own_redis.url) as redis:
-        gate = Gate()
-        upstream.behave = gate
-        texts = [f"accepted {number}" for number in range(100)]
-        accepted = asyncio.create_task(house.embed_each(texts))
-        await wait_until(lambda: len(upstream.calls) >= 2)
-        await wait_until(lambda: house.holds(len(texts)))
+        gate, accepted = await accepted_and_held(house, upstream)
         await redis.config_set("maxmemory", 100_000)  # less than it has: as when another program has filled it
 
         async def is_refused() -> bool:
@@ -74,8 +76,8 @@ async def test_while_no_byte_is_free_what_was_accepted_is_still_answered(
         assert (await house.embed("still full"))[1]["error"] == "The queue has no memory left"
         gate.opened.set()
 
-        assert [(200, [vector(text)]) for text in texts] == await accepted
-        assert sorted(texts) == sorted(text for call in upstream.calls for text in call)
+        assert [(200, [vector(text)]) for text in ACCEPTED] == await accepted
+        assert sorted(ACCEPTED) == sorted(text for call in upstream.calls for text in call)
         await redis.config_set("maxmemory", 20 * MB)
         assert (await house.embed("room again")) == (200, [vector("room again")])
         assert await house.is_healthy()

@@ -20,10 +20,11 @@ from tempfile import TemporaryDirectory
 import aiohttp
 import msgspec
 
-from autobatch_batcher.advising.measured import Measured, TimedLoad
+from autobatch_batcher.advising.measuring.measured import Measured, TimedLoad
+from autobatch_batcher.advising.measuring.measurement import measure
+from autobatch_batcher.advising.measuring.sample_texts import built_in_texts, shuffled
+from autobatch_batcher.advising.measuring.upstream_timer import UpstreamTimer
 from autobatch_batcher.advising.prediction import expected_gain, find_law
-from autobatch_batcher.advising.sample_texts import built_in_texts, shuffled
-from autobatch_batcher.advising.timing import UpstreamTimer, measure
 from autobatch_batcher.app import replicas_of
 from autobatch_bench.systems.process_stats import children, cpu_seconds
 from autobatch_shared.settings.definitions import BatcherSettings

@@ -4,6 +4,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import aiohttp
+import numpy as np
+import numpy.typing as npt
 import orjson
 from yarl import URL
 
@@ -32,3 +34,16 @@ def sender(client: aiohttp.ClientSession, port: int) -> Send:
             return response.status, lowered, await response.read()
 
     return send
+
+
+async def ask(send: Send, path: str, body: Any) -> Any:
+    """Return the good answer to a POST."""
+    status, headers, answer = await send("POST", path, body)
+    assert status == 200, answer
+    assert headers["content-type"] == "application/json"
+    return orjson.loads(answer)
+
+
+async def embed(send: Send, inputs: Any, **options: Any) -> npt.NDArray[np.float64]:
+    """Return the vectors of these inputs: (inputs, dimensions)."""
+    return np.array(await ask(send, "/embed", {"inputs": inputs, **options}))

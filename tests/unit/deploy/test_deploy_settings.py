@@ -1,6 +1,5 @@
 """Every setting, by each of its names, reaches its container: none is dropped."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -56,14 +55,7 @@ EVERY = [
     for alias in names_of(name, field)
 ]
 
-
-@pytest.fixture(autouse=True)
-def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting in the environment or in files."""
-    monkeypatch.chdir(tmp_path)
-    for name in list(os.environ):
-        if name.lower() in every_name() or name in COMPOSE_NAMES:
-            monkeypatch.delenv(name)
+pytestmark = pytest.mark.usefixtures("nothing_is_set")
 
 
 def interpolated(node: Any, given: Mapping[str, str]) -> Any:

@@ -16,7 +16,7 @@ from autobatch_shared.settings.definitions import (
     ProxySettings,
     without_credentials,
 )
-from autobatch_shared.settings.loading import SettingsError, names_of, read
+from autobatch_shared.settings.loading import SettingsError, read
 
 SECRET = "hunter2"
 CLASSES: list[type[CommonSettings]] = [*PROCESSES.values(), UpSettings]
@@ -29,15 +29,7 @@ SECRETS = {
     "embedder_api_key": SECRET,
 }
 
-
-@pytest.fixture(autouse=True)
-def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No file and no variable of the person who runs the tests."""
-    monkeypatch.chdir(tmp_path)
-    for process in CLASSES:
-        for name, field in process.model_fields.items():
-            for alias in names_of(name, field):
-                monkeypatch.delenv(alias.upper(), raising=False)
+pytestmark = pytest.mark.usefixtures("nothing_is_set")
 
 
 def set_all(monkeypatch: pytest.MonkeyPatch, *, but: str) -> None:

@@ -52,6 +52,6 @@ class ActivityPublisher(ABC):
         try:
             await self._activities.publish(activity)
         except QueueUnavailable as error:
-            log.debug("activity_not_published", extra={"error": str(error)})  # others have said that Redis is away
+            log.debug("activity_not_published", extra={"error": str(error)})  # others log the outage
         self.round_trip_s = time.perf_counter() - begun_s
         return PUBLISH_EVERY_S

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from autobatch_embedder.model.dividing.division import Division
 from autobatch_embedder.model.dividing.packed_weights import packed
-from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.network import networks
 from autobatch_embedder.model.network.networks import LoadedNetwork
+from autobatch_embedder.model_files.model_folder import ModelFolder
 from autobatch_shared.cores import cores
 
 

@@ -14,16 +14,16 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from autobatch_embedder.families.encoder import Encoder
-from autobatch_embedder.families.modules import Pooling
-from autobatch_embedder.families.table import Tensors
-from autobatch_embedder.http.errors import ModelFolderError
-from autobatch_embedder.model.model_folder import ModelFolder
+from autobatch_embedder.errors import ModelFolderError
 from autobatch_embedder.model.network.layers import activated
 from autobatch_embedder.model.network.layouts import Layout, Packed, Padded
 from autobatch_embedder.model.network.nodes import OF_ONNXRUNTIME, Nodes
 from autobatch_embedder.model.network.places import Places
 from autobatch_embedder.model.network.pooled import pool
+from autobatch_embedder.model_files.families.encoder import Encoder
+from autobatch_embedder.model_files.families.table import Tensors
+from autobatch_embedder.model_files.model_folder import ModelFolder
+from autobatch_embedder.model_files.modules import Pooling
 
 
 def build_for(model: ModelFolder, *, is_packed: bool = True) -> bytes:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from autobatch_embedder.families.encoder import Activation
-from autobatch_embedder.families.heads import Dense
 from autobatch_embedder.model.network.nodes import Nodes
+from autobatch_embedder.model_files.families.encoder import Activation
+from autobatch_embedder.model_files.heads import Dense
 
 _OPS = {"gelu": "Gelu", "relu": "Relu", "tanh": "Tanh"}
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Protocol
 
 from autobatch_embedder.model.loaded_graph import LoadedGraph
-from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.network.packing import pack
 from autobatch_embedder.model.network.published import PublishedGraph
 from autobatch_embedder.model.vectors import Vectors
+from autobatch_embedder.model_files.model_folder import ModelFolder
 
 
 class LoadedNetwork(Protocol):

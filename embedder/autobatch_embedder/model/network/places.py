@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
 
-from autobatch_embedder.families.encoder import Encoder, Rotary
 from autobatch_embedder.model.network.nodes import Nodes
+from autobatch_embedder.model_files.families.encoder import Encoder, Rotary
 
 _MASKED = np.float32(-1e9)  # added to a score; after the softmax exactly zero
 _ALIGNED_FLOATS = 16  # 64 bytes

@@ -3,9 +3,9 @@
 import numpy as np
 from onnx import TensorProto
 
-from autobatch_embedder.families.modules import Pooling
 from autobatch_embedder.model.network.nodes import Nodes
 from autobatch_embedder.model.network.places import Places
+from autobatch_embedder.model_files.modules import Pooling
 
 _LOWEST = np.float32(-3e38)
 

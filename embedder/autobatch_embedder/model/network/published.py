@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from autobatch_embedder.families.modules import Pooling
-from autobatch_embedder.http import errors
-from autobatch_embedder.http.errors import ModelFolderError, TeiError
+from autobatch_embedder import errors
+from autobatch_embedder.errors import ModelFolderError, TeiError
 from autobatch_embedder.model.loaded_graph import LoadedGraph
-from autobatch_embedder.model.model_folder import SCORING, ModelFolder
 from autobatch_embedder.model.network.packing import SECOND_SEGMENT, pad
 from autobatch_embedder.model.vectors import Vectors
+from autobatch_embedder.model_files.model_folder import SCORING, ModelFolder
+from autobatch_embedder.model_files.modules import Pooling
 
 TOKENS, POOLED, SCORES = ("last_hidden_state", "token_embeddings"), "sentence_embedding", "logits"
 """Names of outputs, as the exporters of Transformers and Sentence Transformers give them."""

@@ -14,10 +14,10 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from autobatch_embedder.families.heads import Array
 from autobatch_embedder.model.network.int8_ranges import Int8Range, fitted
 from autobatch_embedder.model.network.nodes import OF_ONNXRUNTIME
 from autobatch_embedder.model.network.packing import pack
+from autobatch_embedder.model_files.heads import Array
 
 COSINES = ("cosine_min", "cosine_mean")
 """In the graph's metadata: of a pooled vector of the int8 graph and that of the float32 graph, over SENTENCES."""

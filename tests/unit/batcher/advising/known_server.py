@@ -5,9 +5,10 @@ from random import Random
 
 import orjson
 
-from autobatch_batcher.advising.measured import Measured
-from autobatch_batcher.advising.sample_texts import SampleTexts, built_in_texts
-from autobatch_batcher.advising.timing import UpstreamTimer, measure_with
+from autobatch_batcher.advising.measuring.measured import Measured
+from autobatch_batcher.advising.measuring.measurement import measure_with
+from autobatch_batcher.advising.measuring.sample_texts import SampleTexts, built_in_texts
+from autobatch_batcher.advising.measuring.upstream_timer import UpstreamTimer
 from autobatch_batcher.dialects.base import JSON, Answer, Post, Question
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.simulating.clients import RunHistory

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from autobatch_batcher.advising.__main__ import row_of
 from autobatch_batcher.advising.advice import Advice, advise, verdict_of
 from autobatch_batcher.advising.config_file import config_of
-from autobatch_batcher.advising.measured import Measured, TimedCall, TimedLoad
+from autobatch_batcher.advising.measuring.measured import Measured, TimedCall, TimedLoad
 from autobatch_batcher.advising.prediction import ExpectedGain, FoundLaw
 from autobatch_batcher.advising.tune_page import render
 from autobatch_batcher.simulating.law import law_of

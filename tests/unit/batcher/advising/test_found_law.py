@@ -3,7 +3,7 @@
 import pytest
 
 from autobatch_batcher.advising.law_fit import fit_law, predicted_s
-from autobatch_batcher.advising.measured import TimedCall
+from autobatch_batcher.advising.measuring.measured import TimedCall
 from autobatch_batcher.advising.prediction import find_law
 from autobatch_batcher.simulating.law import law_of
 from tests.unit.batcher.advising.known_server import measured_of

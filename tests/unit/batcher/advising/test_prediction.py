@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from autobatch_batcher.advising.direct_run import ListLoop
-from autobatch_batcher.advising.measured import Measured
+from autobatch_batcher.advising.measuring.measured import Measured
 from autobatch_batcher.advising.prediction import FoundLaw, expected_gain, find_law, proxy_cpu_ms, sharing_cores
 from autobatch_batcher.simulating.batchers import SimulatedFleet, run_batchers
 from autobatch_batcher.simulating.law import law_of

@@ -5,7 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from autobatch_batcher.advising.sample_texts import (
+from autobatch_batcher.advising.measuring.sample_texts import (
     TEXTS,
     SampleTexts,
     built_in_texts,

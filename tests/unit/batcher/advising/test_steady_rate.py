@@ -2,7 +2,7 @@
 
 import pytest
 
-from autobatch_batcher.advising.timing import steady_rate
+from autobatch_batcher.advising.measuring.upstream_timer import steady_rate
 
 
 def test_whole_cycles_of_texts_count_whatever_the_window_has_beyond_them() -> None:

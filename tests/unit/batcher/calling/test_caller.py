@@ -11,7 +11,6 @@ from autobatch_batcher.calling import retries
 from autobatch_batcher.calling.budget import RETRIES_KEPT_MAX, RETRY_SHARE
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.outcomes import JobOutcome
-from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.dialects.base import Answer, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
@@ -68,8 +67,7 @@ class Refusing(Replica):
         clock = RedisClock()
         clock.sync(0)
         pool, metrics = Pool([self]), Metrics()
-        suspects = Suspects(pool, LoneTrials(), clock, metrics)
-        caller = Caller(pool, suspects, clock, metrics, timeout_max_s=1, attempts_max=1)
+        caller = Caller(pool, LoneTrials(), clock, metrics, timeout_max_s=1, attempts_max=1)
         return await caller.answer(jobs, Slot(self, len(jobs), len(jobs), was_busy=True))
 
     async def answers(self, jobs: list[Job]) -> list[tuple[str, int, bytes]]:
@@ -150,9 +148,7 @@ async def spent(upstream: Replica, attempts_max: int, *jobs: Job) -> list[tuple[
     """Return status, milliseconds in the queue and at the upstream, and inputs of the call, of each job's reply."""
     clock, pool, metrics = RedisClock(asyncio.get_running_loop().time), Pool([upstream]), Metrics()
     clock.sync(0)
-    caller = Caller(
-        pool, Suspects(pool, LoneTrials(), clock, metrics), clock, metrics, timeout_max_s=60, attempts_max=attempts_max
-    )
+    caller = Caller(pool, LoneTrials(), clock, metrics, timeout_max_s=60, attempts_max=attempts_max)
     slot = Slot(upstream, len(jobs), len(jobs), was_busy=True)
     outcomes = await caller.answer(jobs, slot)
     assert max(job.called_us for job in jobs) <= 1e6 * slot.called_s
@@ -217,8 +213,7 @@ async def outcomes(upstream: Replica, batches: int, *, patience_s: float = 0.0) 
     """Make calls of 32 jobs, with the usual attempts."""
     clock, pool, metrics = RedisClock(), Pool([upstream], patience_s), Metrics()
     clock.sync(0)
-    suspects = Suspects(pool, LoneTrials(), clock, metrics)
-    caller = Caller(pool, suspects, clock, metrics, timeout_max_s=1, attempts_max=3)
+    caller = Caller(pool, LoneTrials(), clock, metrics, timeout_max_s=1, attempts_max=3)
     found = []
     for _ in range(batches):
         found += await caller.answer(texts(*map(str, range(32))), Slot(upstream, 32, 32, was_busy=True))
@@ -287,8 +282,7 @@ async def test_one_guilty_input_in_each_batch_costs_its_neighbours_nothing() -> 
     guilty = Refusing("7", 424)
     clock, pool, metrics = RedisClock(), Pool([guilty]), Metrics()
     clock.sync(0)
-    suspects = Suspects(pool, LoneTrials(), clock, metrics)
-    caller = Caller(pool, suspects, clock, metrics, timeout_max_s=1, attempts_max=3)
+    caller = Caller(pool, LoneTrials(), clock, metrics, timeout_max_s=1, attempts_max=3)
     for _ in range(50):
         told = await caller.answer(texts(*map(str, range(32))), Slot(guilty, 32, 32, was_busy=True))
         statuses = [decode_reply(each.frame)[0].status for each in told]
@@ -367,8 +361,7 @@ async def replies(jobs: list[Job], *upstreams: Replica) -> list[ReplyHeader]:
     clock = RedisClock()
     clock.sync(0)
     pool, metrics = Pool(list(upstreams)), Metrics()
-    suspects = Suspects(pool, LoneTrials(), clock, metrics)
-    caller = Caller(pool, suspects, clock, metrics, timeout_max_s=1, attempts_max=2)
+    caller = Caller(pool, LoneTrials(), clock, metrics, timeout_max_s=1, attempts_max=2)
     found = await caller.answer(jobs, Slot(upstreams[0], len(jobs), len(jobs), was_busy=True))
     assert [task for task in asyncio.all_tasks() if task.get_name() == "counting" and not task.cancelling()] == []
     return [decode_reply(reply.frame)[0] for reply in found]

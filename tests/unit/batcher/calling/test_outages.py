@@ -1,4 +1,4 @@
-"""One upstream of two is away: no job fails for that, and the calls that fail are few."""
+"""One upstream of two is unavailable: no job fails for that, and the calls that fail are few."""
 
 import asyncio
 import json
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import pytest
 
 from autobatch_batcher.calling import retries, suspects
+from autobatch_batcher.calling.attempts import Effort
 from autobatch_batcher.calling.budget import RETRIES_KEPT_MAX, RETRY_SHARE
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.outcomes import JobOutcome
-from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.dialects.base import Answer, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.metrics import Metrics
@@ -85,12 +85,14 @@ async def outcomes(
     clock, pool, metrics = RedisClock(), Pool(list(upstreams), 10.0), Metrics()
     clock.sync(0)
     pool.has_other_batchers = has_other_batchers
-    tried_alone = Suspects(pool, LoneTrials(), clock, metrics, patience_s=patience_s)
-    caller = Caller(pool, tried_alone, clock, metrics, timeout_max_s=1, attempts_max=attempts_max)
+    caller = Caller(
+        pool, LoneTrials(), clock, metrics, timeout_max_s=1, attempts_max=attempts_max, patience_s=patience_s
+    )
     found = []
     for number in range(calls):
         slot = Slot(upstreams[0], 1, 1, was_busy=True)
-        found += await caller.answer([make_job(str(number), body=b'["a"]', longest=1)], slot, is_part=are_parts)
+        jobs = [make_job(str(number), body=b'["a"]', longest=1)]
+        found += await caller.answer_with(Effort(attempts_max, is_part=are_parts), jobs, slot)
         slot.release()
     return found
 

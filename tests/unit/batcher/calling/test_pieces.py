@@ -3,7 +3,6 @@
 import json
 
 from autobatch_batcher.calling.caller import Caller
-from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.dialects.base import JSON, Answer, AskedRows, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
@@ -52,8 +51,7 @@ class Lowered(Replica):
         clock = RedisClock()
         clock.sync(0)
         pool, metrics = Pool([self]), Metrics()
-        suspects = Suspects(pool, LoneTrials(), clock, metrics)
-        caller = Caller(pool, suspects, clock, metrics, timeout_max_s=1, attempts_max=1)
+        caller = Caller(pool, LoneTrials(), clock, metrics, timeout_max_s=1, attempts_max=1)
         outcomes = await caller.answer(jobs, Slot(self, 1, 1, was_busy=True))
         parts = [outcome.frame.partition(b"\n") for outcome in outcomes]
         heads = [(json.loads(head), body) for head, _, body in parts]

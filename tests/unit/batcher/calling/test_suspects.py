@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from autobatch_batcher.calling import suspects
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.outcomes import JobOutcome
-from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.calling.trials import Turn
 from autobatch_batcher.dialects.base import Answer, AskedRows, Post
 from autobatch_batcher.dialects.tei import Tei
@@ -65,8 +64,7 @@ class Mortal(Replica):
         """Return what each job is told: `200`, or the code of a fault."""
         clock, pool, metrics = RedisClock(), Pool([self]), Metrics()
         clock.sync(0)
-        suspects = Suspects(pool, trials, clock, metrics)
-        caller = Caller(pool, suspects, clock, metrics, timeout_max_s=1, attempts_max=attempts_max)
+        caller = Caller(pool, trials, clock, metrics, timeout_max_s=1, attempts_max=attempts_max)
         slot = Slot(self, len(jobs), len(jobs), was_busy=True)
         replies = await caller.answer(jobs, slot)
         slot.release()
@@ -172,7 +170,7 @@ class Slow(Mortal):
         pool, metrics = Pool([self]), Metrics()
         caller = Caller(
             pool,
-            Suspects(pool, trials or LoneTrials(), self.clock, metrics),
+            trials or LoneTrials(),
             self.clock,
             metrics,
             timeout_max_s=1,
@@ -357,8 +355,7 @@ class Beside(Mortal):
         super().__init__(lambda inputs: "deadly" in inputs or len(inputs) > 1)
         clock, pool, self._trials = RedisClock(), Pool([self]), Turns()
         clock.sync(0)
-        suspects = Suspects(pool, self._trials, clock, Metrics())
-        self._caller = Caller(pool, suspects, clock, Metrics(), timeout_max_s=1, attempts_max=3)
+        self._caller = Caller(pool, self._trials, clock, Metrics(), timeout_max_s=1, attempts_max=3)
         self._deadly: asyncio.Task[str] | None = None
 
     async def asked(self, jobs: list[Job]) -> str:

@@ -7,7 +7,6 @@ import msgspec
 import pytest
 
 from autobatch_batcher.calling.caller import Caller
-from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.dialects.base import JSON, Answer, Post
 from autobatch_batcher.dialects.openai import OpenAI
 from autobatch_batcher.forming.shaping import pick
@@ -56,8 +55,7 @@ class Unnamed(Replica):
         clock = RedisClock()
         clock.sync(0)
         pool, metrics = Pool([self]), Metrics()
-        suspects = Suspects(pool, LoneTrials(), clock, metrics)
-        caller = Caller(pool, suspects, clock, metrics, timeout_max_s=1, attempts_max=1)
+        caller = Caller(pool, LoneTrials(), clock, metrics, timeout_max_s=1, attempts_max=1)
         outcomes = await caller.answer(jobs, Slot(self, 1, 1, was_busy=True))
         return [decode_reply(outcome.frame) for outcome in outcomes]
 

@@ -4,10 +4,11 @@ from itertools import repeat
 
 import pytest
 
-from autobatch_batcher.simulating.clients import ChangingLoop, ClosedLoop, RunHistory, SimulatedRequest, TimedArrivals
+from autobatch_batcher.simulating.clients import ClosedLoop, RunHistory, SimulatedRequest, TimedArrivals
 from autobatch_batcher.simulating.fixed_policies import FixedPolicy, PolicyError, fixed_policies, policy_of, run_fixed
 from autobatch_batcher.simulating.law import law_of
 from autobatch_batcher.simulating.workers import CALL_S, CLAIM_S, PUSH_S, REPLY_S
+from tests.laws.changing_loop import ChangingLoop
 
 ROUND_TRIPS_S = PUSH_S + CLAIM_S + CALL_S + REPLY_S
 TEN_MS = law_of("padded:fixed_ms=10")

@@ -19,12 +19,7 @@ OWN_FLAGS = {"top", "bench", "simulate", "tune"}  # beside those of settings
 LINK = re.compile(r"\]\(([^)#: ]*)(#[^)]+)?\)")
 SETTING = re.compile(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b")
 
-
-@pytest.fixture(autouse=True)
-def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in every_name():
-        monkeypatch.delenv(name.upper(), raising=False)
+pytestmark = pytest.mark.usefixtures("nothing_is_set")
 
 
 def test_the_documents_have_commands_and_this_sees_them() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from autobatch_console.preflight.connection_faults import ConnectionFault, fault_in_greeting
-from autobatch_console.preflight.upstream_diagnoses import judge_upstreams
-from autobatch_console.preflight.upstream_seen import GrpcModel, InquiryAnswer, UpstreamSeen
+from autobatch_console.preflight.upstreams.upstream_diagnoses import judge_upstreams
+from autobatch_console.preflight.upstreams.upstream_seen import GrpcModel, InquiryAnswer, UpstreamSeen
 
 URL = "http://gpu:8080"
 NOT_FOUND = InquiryAnswer(404)

@@ -6,16 +6,10 @@ from pathlib import Path
 import pytest
 
 from autobatch_console import main
-from autobatch_shared.settings.loading import every_name
 
 TABLES = 'max_batch_size = 8\n[[models]]\nname = "small"\nmax_batch_size = 4\nprompts = { search_query = "query" }\n'
 
-
-@pytest.fixture(autouse=True)
-def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in every_name():
-        monkeypatch.delenv(name.upper(), raising=False)
+pytestmark = pytest.mark.usefixtures("nothing_is_set")
 
 
 def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:

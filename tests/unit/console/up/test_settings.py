@@ -8,15 +8,7 @@ from autobatch_console.up.settings import UpSettings, flags_as_environment, flag
 from autobatch_shared.settings.definitions import PROCESSES
 from autobatch_shared.settings.loading import SettingsError, names_of, read
 
-
-@pytest.fixture(autouse=True)
-def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting in the environment or in files."""
-    monkeypatch.chdir(tmp_path)
-    for process in PROCESSES.values():
-        for name, field in process.model_fields.items():
-            for alias in names_of(name, field):
-                monkeypatch.delenv(alias.upper(), raising=False)
+pytestmark = pytest.mark.usefixtures("nothing_is_set")
 
 
 def test_unset_addresses_are_empty() -> None:

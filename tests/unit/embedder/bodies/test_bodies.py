@@ -5,7 +5,7 @@ import pytest
 
 from autobatch_embedder.bodies import reading as bodies
 from autobatch_embedder.bodies.requests import DecodeRequest, EmbedRequest, OpenAiRequest, PredictRequest, RerankRequest
-from autobatch_embedder.http.errors import BodyError, TeiError
+from autobatch_embedder.errors import BodyError, TeiError
 
 SHAPE = "Failed to deserialize the JSON body into the target type: "
 SYNTAX = "Failed to parse the request body as JSON: "

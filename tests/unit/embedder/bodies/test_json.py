@@ -11,7 +11,7 @@ from autobatch_embedder.bodies import reading as bodies
 from autobatch_embedder.bodies import structs
 from autobatch_embedder.bodies.json_body import ODD, in_full, plain
 from autobatch_embedder.bodies.json_reader import JsonReader
-from autobatch_embedder.http.errors import BodyError
+from autobatch_embedder.errors import BodyError
 
 HEADS = {
     400: "Failed to parse the request body as JSON: ",

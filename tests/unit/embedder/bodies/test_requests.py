@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from autobatch_embedder.bodies import reading as bodies
 from autobatch_embedder.bodies.requests import EmbedRequest, Input, TokenizeRequest
-from autobatch_embedder.http.errors import BodyError
+from autobatch_embedder.errors import BodyError
 
 SHAPE = "Failed to deserialize the JSON body into the target type: "
 SYNTAX = "Failed to parse the request body as JSON: "

@@ -7,8 +7,8 @@ import orjson
 import pytest
 
 from autobatch_embedder.app import may_pass
+from autobatch_embedder.errors import overloaded
 from autobatch_embedder.http.answers import error_answer, openai_list
-from autobatch_embedder.http.errors import overloaded
 from autobatch_embedder.model.vectors import cosines
 
 VECTORS = np.array([[0.1, -1.5], [1e-7, 3.0]], dtype=np.float32)

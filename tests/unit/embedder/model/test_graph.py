@@ -1,4 +1,4 @@
-"""The graph of a small random model: its weights, its cache, and what is refused. `families/` compares what it computes."""
+"""The graph of a small random model: its weights, its cache, and what is refused. `model_files/test_encoders.py` compares what it computes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +9,12 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 
-from autobatch_embedder.http.errors import ModelFolderError
-from autobatch_embedder.model import graph_cache, model_folder, weights
-from autobatch_embedder.model.model_folder import ModelFolder
+from autobatch_embedder.errors import ModelFolderError
+from autobatch_embedder.model import graph_cache
 from autobatch_embedder.model.network import graph
 from autobatch_embedder.model.network.packing import pack, pad
+from autobatch_embedder.model_files import folder_reading, weights
+from autobatch_embedder.model_files.model_folder import ModelFolder
 from tests.support.models import architectures
 from tests.support.models.tiny_models import (
     HIDDEN,
@@ -65,7 +66,7 @@ def folder(tmp_path: Path, tensors: dict[str, Array]) -> Path:
 
 @pytest.fixture
 def model(folder: Path) -> ModelFolder:
-    return model_folder.find(str(folder))
+    return folder_reading.find(str(folder))
 
 
 def test_a_text_without_tokens_takes_no_place_among_the_tokens(model: ModelFolder, tensors: dict[str, Array]) -> None:
@@ -117,7 +118,7 @@ def test_a_graph_whose_constants_are_all_small_has_no_file_of_constants(tmp_path
     cache = tmp_path / "cache"
     path = write_model(tmp_path / "rotary", tiny_config("nomic_bert"), tiny_tensors("nomic_bert"))
 
-    kept = graph_cache.load(model_folder.find(str(path)), cache)
+    kept = graph_cache.load(folder_reading.find(str(path)), cache)
 
     assert isinstance(kept, Path)
     assert {kept, kept.with_suffix(".sums")} == set(cache.iterdir())
@@ -166,7 +167,7 @@ def test_a_config_that_is_not_understood_is_refused_by_name(folder: Path, key: s
 
     name = "hidden size" if key == "num_attention_heads" else key
     with pytest.raises(ModelFolderError, match=rf"config\.json: {name}"):
-        model_folder.find(str(folder))
+        folder_reading.find(str(folder))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,7 @@ def test_modules_and_poolings_that_are_not_computed_are_refused(folder: Path, na
     write_json(folder / name, value)
 
     with pytest.raises(ModelFolderError, match=name):
-        model_folder.find(str(folder))
+        folder_reading.find(str(folder))
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors", "1_Pooling/config.json"])
@@ -193,15 +194,15 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
 
     with pytest.raises(ModelFolderError, match=name):
-        model_folder.find(str(folder))
+        folder_reading.find(str(folder))
 
 
 def test_longest_input_is_the_smaller_of_the_two_limits(folder: Path) -> None:
-    assert model_folder.find(str(folder)).tokens_max == POSITIONS
+    assert folder_reading.find(str(folder)).tokens_max == POSITIONS
     write_json(folder / "sentence_bert_config.json", {"max_seq_length": 8})
-    assert model_folder.find(str(folder)).tokens_max == 8
+    assert folder_reading.find(str(folder)).tokens_max == 8
     write_json(folder / "sentence_bert_config.json", {"max_seq_length": 1000})
-    assert model_folder.find(str(folder)).tokens_max == POSITIONS
+    assert folder_reading.find(str(folder)).tokens_max == POSITIONS
 
 
 @pytest.mark.parametrize(
@@ -249,12 +250,12 @@ def test_the_setting_counts_before_the_folder(folder: Path, pooling: Any) -> Non
     (folder / "1_Pooling" / "config.json").unlink()
     (folder / "1_Pooling").rmdir()
 
-    assert pooling == model_folder.find(str(folder), pooling).pooling
+    assert pooling == folder_reading.find(str(folder), pooling).pooling
     with pytest.raises(ModelFolderError, match="EMBEDDER_POOLING"):
-        model_folder.find(str(folder))
+        folder_reading.find(str(folder))
 
 
 def test_another_pooling_has_another_graph(folder: Path) -> None:
-    names = {graph_cache.name_of(model_folder.find(str(folder), pooling)) for pooling in ("cls", "mean", None)}
+    names = {graph_cache.name_of(folder_reading.find(str(folder), pooling)) for pooling in ("cls", "mean", None)}
 
     assert len(names) == 2

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autobatch_embedder.http.errors import ModelFolderError
-from autobatch_embedder.model import graph_cache, kept_graph, model_folder
+from autobatch_embedder.errors import ModelFolderError
+from autobatch_embedder.model import graph_cache, kept_graph
 from autobatch_embedder.model.dividing import packed_weights
 from autobatch_embedder.model.dividing.choice import ChosenDivision
 from autobatch_embedder.model.dividing.division import Division
 from autobatch_embedder.model.loaded_model import Model
-from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.network import networks
+from autobatch_embedder.model_files import folder_reading
+from autobatch_embedder.model_files.model_folder import ModelFolder
 from tests.support.models.tiny_models import tiny_config, tiny_tensors, write_model, write_safetensors
 
 ROWS = [[2, 7, 9, 3], [2, 5, 3]]
@@ -36,7 +37,7 @@ DAMAGES: dict[str, tuple[str, Callable[[bytes], bytes | None]]] = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> ModelFolder:
-    return model_folder.find(str(write_model(tmp_path / "tiny", tiny_config("bert"), tiny_tensors("bert"))))
+    return folder_reading.find(str(write_model(tmp_path / "tiny", tiny_config("bert"), tiny_tensors("bert"))))
 
 
 def built(folder: ModelFolder, cache: Path) -> Path:
@@ -80,7 +81,7 @@ def test_a_damaged_graph_is_written_again(
 def test_a_model_whose_first_pass_gives_no_vector_does_not_start(tmp_path: Path, value: float) -> None:
     tensors = {name: tensor * np.float32(value) for name, tensor in tiny_tensors("bert").items()}
     path = write_model(tmp_path / "bad", tiny_config("bert"), tensors)
-    folder = model_folder.find(str(path))
+    folder = folder_reading.find(str(path))
 
     with pytest.raises(ModelFolderError, match="first pass gave no vector"):
         Model(folder, graph_cache.load(folder, tmp_path / "cache"), CHOICE)
@@ -91,7 +92,7 @@ def test_a_head_that_gives_no_scores_does_not_start(tmp_path: Path) -> None:
     heads = {"bert.pooler.dense.weight": (8, 8), "classifier.weight": (1, 8), "classifier.bias": (1,)}
     tensors = tiny_tensors("bert", "bert.", **heads)
     path = write_model(tmp_path / "bad", config, tensors, mode=None)
-    folder = model_folder.find(str(path))
+    folder = folder_reading.find(str(path))
     Model(folder, graph_cache.load(folder, tmp_path / "cache"), CHOICE)
 
     write_safetensors(path / "model.safetensors", tensors | {"classifier.bias": np.array([np.nan], dtype=np.float32)})

@@ -12,14 +12,15 @@ from huggingface_hub import constants
 from onnx import TensorProto, helper
 
 from autobatch_embedder.converting import conversion
-from autobatch_embedder.families.modules import POOLINGS, Pooling
-from autobatch_embedder.http.errors import ModelFolderError, TeiError
-from autobatch_embedder.model import graph_cache, model_folder
+from autobatch_embedder.errors import ModelFolderError, TeiError
+from autobatch_embedder.model import graph_cache
 from autobatch_embedder.model.dividing.choice import ChosenDivision
 from autobatch_embedder.model.dividing.division import Division
 from autobatch_embedder.model.loaded_model import Model
 from autobatch_embedder.model.network.nodes import Nodes
 from autobatch_embedder.model.network.packing import SECOND_SEGMENT
+from autobatch_embedder.model_files import folder_reading
+from autobatch_embedder.model_files.modules import POOLINGS, Pooling
 from tests.support.models import architectures
 from tests.support.models.tiny_models import (
     HIDDEN,
@@ -97,7 +98,7 @@ def write_published(
 
 
 def loaded(path: Path, pooling: Pooling | None = None) -> Model:
-    folder = model_folder.find(str(path), pooling)
+    folder = folder_reading.find(str(path), pooling)
     return Model(folder, graph_cache.load(folder, path / "cache"), ChosenDivision(Division(1, 1), "set"))
 
 
@@ -174,36 +175,36 @@ def test_a_known_family_without_weights_is_served_by_its_graph_and_with_weights_
     path = write_model(tmp_path, tiny_config("bert"), tiny_tensors("bert"))
     onnx.save_model(graph(), path / "model.onnx")
 
-    assert model_folder.find(str(path)).published_graph is None
+    assert folder_reading.find(str(path)).published_graph is None
     (path / "model.safetensors").unlink()
-    assert path / "model.onnx" == model_folder.find(str(path)).published_graph
+    assert path / "model.onnx" == folder_reading.find(str(path)).published_graph
 
 
 def test_a_network_of_a_known_family_that_is_not_built_here_is_served_by_its_graph(tmp_path: Path) -> None:
     """Such as jina-embeddings-v2, which is `bert` with other positions."""
     path = write_model(tmp_path, tiny_config("bert") | {"position_embedding_type": "alibi"}, tiny_tensors("bert"))
     with pytest.raises(ModelFolderError, match="position_embedding_type is 'alibi'; only 'absolute' is understood"):
-        model_folder.find(str(path))
+        folder_reading.find(str(path))
 
     onnx.save_model(graph(), path / "model.onnx")
 
-    assert path / "model.onnx" == model_folder.find(str(path)).published_graph
+    assert path / "model.onnx" == folder_reading.find(str(path)).published_graph
     write_json(path / "config.json", tiny_config("bert") | {"num_attention_heads": 0})
     with pytest.raises(ModelFolderError, match="num_attention_heads is 0"):
-        model_folder.find(str(path))
+        folder_reading.find(str(path))
 
 
 def test_the_longest_text_is_that_of_the_network_or_of_its_tokenizer(tmp_path: Path) -> None:
     path = write_published(tmp_path, graph())
 
-    assert POSITIONS == model_folder.find(str(path)).tokens_max
+    assert POSITIONS == folder_reading.find(str(path)).tokens_max
     write_json(path / "tokenizer_config.json", {"model_max_length": 1e30})
-    assert POSITIONS == model_folder.find(str(path)).tokens_max
+    assert POSITIONS == folder_reading.find(str(path)).tokens_max
     write_json(path / "tokenizer_config.json", {"model_max_length": 12})
-    assert 12 == model_folder.find(str(path)).tokens_max
+    assert 12 == folder_reading.find(str(path)).tokens_max
     write_json(path / "tokenizer_config.json", {})
     write_json(path / "config.json", {"model_type": "unheard_of"})
-    assert 512 == model_folder.find(str(path)).tokens_max
+    assert 512 == folder_reading.find(str(path)).tokens_max
 
 
 @pytest.mark.parametrize(
@@ -234,7 +235,7 @@ def test_it_is_neither_quantised_nor_converted(tmp_path: Path, capsys: pytest.Ca
     path = write_published(tmp_path, graph())
 
     with pytest.raises(ModelFolderError, match="can be served, but neither quantised nor converted"):
-        graph_cache.load(model_folder.find(str(path)), tmp_path / "cache", "int8")
+        graph_cache.load(folder_reading.find(str(path)), tmp_path / "cache", "int8")
     assert 2 == conversion.convert([str(path), str(tmp_path / "out")])
     assert "neither quantised nor converted" in capsys.readouterr().err
 
@@ -265,7 +266,7 @@ def test_in_the_hubs_cache_its_weights_lie_elsewhere(tmp_path: Path, monkeypatch
         file.rename(root / "blobs" / f"{place}")
         file.symlink_to(Path("..", "..", "..", "blobs", f"{place}"))
 
-    folder = model_folder.find(None, model_id="some/model")
+    folder = folder_reading.find(None, model_id="some/model")
 
     model = Model(folder, graph_cache.load(folder, tmp_path / "graphs"), ChosenDivision(Division(1, 1), "set"))
     expected = [tokens_of(row, ["input_ids"]).mean(axis=0) for row in ROWS]

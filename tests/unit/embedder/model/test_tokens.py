@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from autobatch_embedder.families.config import Config
-from autobatch_embedder.families.encoder import Encoder
-from autobatch_embedder.http.errors import TeiError
-from autobatch_embedder.model.model_folder import ModelFolder
+from autobatch_embedder.errors import TeiError
 from autobatch_embedder.model.tokens import TextTokenizer
+from autobatch_embedder.model_files.config import Config
+from autobatch_embedder.model_files.families.encoder import Encoder
+from autobatch_embedder.model_files.model_folder import ModelFolder
 
 TOKENS_MAX = 6
 CHARACTERS_MAX = TOKENS_MAX * 250

@@ -1,6 +1,5 @@
 """Every row of the table of foreign names, in every source: understood as it is, or refused with the right name."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -22,14 +21,7 @@ SAMPLES = {
 UNDERSTOOD = [pytest.param(row, id=row.name) for row in FOREIGN if row.setting]
 REFUSED = [pytest.param(row, id=row.name) for row in FOREIGN if not row.setting]
 
-
-@pytest.fixture(autouse=True)
-def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither in the environment nor in files."""
-    monkeypatch.chdir(tmp_path)
-    for name in list(os.environ):
-        if name.lower() in every_name() or name in {row.name for row in FOREIGN}:
-            monkeypatch.delenv(name)
+pytestmark = pytest.mark.usefixtures("nothing_is_set")
 
 
 def faults_of(argv: list[str] | None = None) -> tuple[str, ...]:

@@ -7,15 +7,10 @@ import pytest
 from autobatch_console.up.settings import UpSettings
 from autobatch_shared.settings.definitions import BatcherSettings, ProxySettings
 from autobatch_shared.settings.files.model_tables import read_models
-from autobatch_shared.settings.loading import every_name, read
+from autobatch_shared.settings.loading import read
 from autobatch_shared.settings.origins import origins_of
 
-
-@pytest.fixture(autouse=True)
-def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in every_name():
-        monkeypatch.delenv(name.upper(), raising=False)
+pytestmark = pytest.mark.usefixtures("nothing_is_set")
 
 
 def told(*argv: str) -> list[str]:

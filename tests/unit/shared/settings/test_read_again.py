@@ -6,15 +6,10 @@ from pathlib import Path
 import pytest
 
 from autobatch_shared.settings.definitions import PROCESSES, BatcherSettings, ProxySettings
-from autobatch_shared.settings.loading import every_name, read
+from autobatch_shared.settings.loading import read
 from autobatch_shared.settings.read_again import Reload, compared, log_reload, read_again, taken_over
 
-
-@pytest.fixture(autouse=True)
-def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in every_name():
-        monkeypatch.delenv(name.upper(), raising=False)
+pytestmark = pytest.mark.usefixtures("nothing_is_set")
 
 
 def batcher(text: str, *argv: str) -> BatcherSettings:

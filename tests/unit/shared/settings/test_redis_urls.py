@@ -10,6 +10,8 @@ from autobatch_shared.settings.redis_urls import check_redis_url
 
 SECRET = "s3cret"
 
+pytestmark = pytest.mark.usefixtures("nothing_is_set")
+
 
 @pytest.mark.parametrize(
     "url",

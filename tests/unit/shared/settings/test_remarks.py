@@ -1,25 +1,17 @@
 """What is said at the start about settings that are right and may not be what was meant."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from autobatch_console.up.settings import UpSettings
 from autobatch_shared.settings.definitions import BatcherSettings, ProxySettings
-from autobatch_shared.settings.loading import every_name, read
+from autobatch_shared.settings.loading import read
 from autobatch_shared.settings.remarks import remarks_of
 
 SECRET = "hunter2"
 
-
-@pytest.fixture(autouse=True)
-def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither in the environment nor in files."""
-    monkeypatch.chdir(tmp_path)
-    for name in list(os.environ):
-        if name.lower() in every_name():
-            monkeypatch.delenv(name)
+pytestmark = pytest.mark.usefixtures("nothing_is_set")
 
 
 def test_usually_there_is_nothing_to_say() -> None:

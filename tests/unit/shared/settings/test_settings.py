@@ -11,7 +11,6 @@ from pydantic import SecretStr, ValidationError
 from autobatch_console.up.settings import UpSettings
 from autobatch_shared.settings.choices import POLICIES
 from autobatch_shared.settings.definitions import (
-    PROCESSES,
     BatcherSettings,
     CommonSettings,
     EmbedderSettings,
@@ -23,23 +22,8 @@ SECRET = "hunter2"
 ENV_FILE, CONFIG_FILE = Path(".env"), Path("config.toml")
 SOURCES = ("flag", "environment", ".env", "config.toml")  # the strongest first
 PAIRS = list(itertools.combinations(SOURCES, 2))
-EVERY_NAME = sorted(
-    {
-        each
-        for process in PROCESSES.values()
-        for name, field in process.model_fields.items()
-        for each in names_of(name, field)
-    }
-)
 
-
-@pytest.fixture(autouse=True)
-def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No file and no variable of the person who runs the tests."""
-    monkeypatch.chdir(tmp_path)
-    for name in EVERY_NAME:
-        monkeypatch.delenv(name.upper(), raising=False)
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("nothing_is_set")
 
 
 class Sources:

@@ -6,6 +6,8 @@ from pydantic import ValidationError
 from autobatch_shared.settings.choices import is_grpc, over_grpc
 from autobatch_shared.settings.definitions import BatcherSettings
 
+pytestmark = pytest.mark.usefixtures("nothing_is_set")
+
 
 @pytest.mark.parametrize(
     ("url", "expected"),

@@ -13,12 +13,7 @@ from autobatch_shared.tracing.switch import is_on, open_tracing, refuse_unusable
 URL = "http://collector:4318"
 ON = {"OTEL_EXPORTER_OTLP_ENDPOINT": URL}
 
-
-@pytest.fixture(autouse=True)
-def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("OTEL_")]:
-        monkeypatch.delenv(name)
+pytestmark = pytest.mark.usefixtures("nothing_is_set")
 
 
 @pytest.mark.parametrize("variables", [ON, {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": URL}])

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autobatch_embedder.model import graph_cache, model_folder
+from autobatch_embedder.model import graph_cache
 from autobatch_embedder.model.dividing import divided_networks, packed_weights
 from autobatch_embedder.model.dividing.division import Division
 from autobatch_embedder.model.dividing.sliced_graph import SlicedGraph
-from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.network import networks
+from autobatch_embedder.model_files import folder_reading
+from autobatch_embedder.model_files.model_folder import ModelFolder
 from autobatch_shared.settings.definitions import Quantization
 from tests.support.models.tiny_models import (
     CONFIGS,
@@ -28,7 +29,7 @@ ROWS = [[2, 7, 9, 3], [2, 5, 3], [2, 4, 6, 8, 10, 3]]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> ModelFolder:
-    return model_folder.find(str(write_model(tmp_path / "tiny", tiny_config("bert"), tiny_tensors("bert"))))
+    return folder_reading.find(str(write_model(tmp_path / "tiny", tiny_config("bert"), tiny_tensors("bert"))))
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_those_of_every_family_are_read_from_where_they_may_begin(
         name: random.normal(0, 0.2, [WIDER.get(size) or size for size in tensor.shape]).astype(np.float32)
         for name, tensor in tiny_tensors(kind).items()
     }
-    folder = model_folder.find(str(write_model(tmp_path / "wide", sizes, tensors)))
+    folder = folder_reading.find(str(write_model(tmp_path / "wide", sizes, tensors)))
     graph = graph_cache.load(folder, tmp_path / "cache", quantize)
     assert isinstance(graph, Path)
 

@@ -12,13 +12,7 @@ from autobatch_shared.settings.remarks import remarks_of
 SECRET = "hunter2"
 MORE = "goes on over its line's end, or has other control characters"
 
-
-@pytest.fixture(autouse=True)
-def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither in the environment nor in files."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("API_KEY", "API_KEYS", "PORT", "LOG_LEVEL", "RUST_LOG"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("nothing_is_set")
 
 
 def fault_of(text: str) -> str:

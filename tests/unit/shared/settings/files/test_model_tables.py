@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from autobatch_shared.settings.definitions import PROCESSES, BatcherSettings, ProxySettings
+from autobatch_shared.settings.definitions import BatcherSettings, ProxySettings
 from autobatch_shared.settings.files.model_tables import read_models, read_workers_models
-from autobatch_shared.settings.loading import SettingsError, names_of, read
+from autobatch_shared.settings.loading import SettingsError, read
 
 TWO = """
 max_batch_size = 16
@@ -24,15 +24,7 @@ name = "large"
 url = "http://c:3"
 """
 
-
-@pytest.fixture(autouse=True)
-def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No file and no variable of the person who runs the tests."""
-    monkeypatch.chdir(tmp_path)
-    for process in PROCESSES.values():
-        for name, field in process.model_fields.items():
-            for each in names_of(name, field):
-                monkeypatch.delenv(each.upper(), raising=False)
+pytestmark = pytest.mark.usefixtures("nothing_is_set")
 
 
 def write(text: str) -> None:

@@ -1,0 +1,1 @@
+"""What is measured of a server: with which texts, how, and what came of it."""
