@@ -81,11 +81,22 @@ def decode_model(record: bytes | None) -> ServedModel | None:
 
 def differences(served: ServedModel, wanted: ServedModel) -> str:
     """Return which fields of two identities differ, and how: `dimension 128 and not 384`."""
+    found = _differing(served, wanted)
+    return "its identity" if found is None else ", ".join(f"{name} {own} and not {other}" for name, own, other in found)
+
+
+def differ_in_rows_only(served: ServedModel, wanted: ServedModel) -> bool:
+    """Whether the length of their rows is all that differs."""
+    return [name for name, *_ in _differing(served, wanted) or ()] == ["dimension"]
+
+
+def _differing(served: ServedModel, wanted: ServedModel) -> list[tuple[str, object, object]] | None:
+    """Return the fields that differ with their values in both; None where an identity cannot be read."""
     try:
         own, other = (msgspec.structs.asdict(_decode_identity(each.identity)) for each in (served, wanted))
     except NOT_AS_ASKED:
-        return "its identity"
-    return ", ".join(f"{name} {own[name]} and not {other[name]}" for name in own if own[name] != other[name])
+        return None
+    return [(name, own[name], other[name]) for name in own if own[name] != other[name]]
 
 
 def next_model(now: ServedModel, counted: Iterable[str], served: Iterable[ServedModel]) -> ServedModel | None:

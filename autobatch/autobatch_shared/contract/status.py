@@ -192,11 +192,12 @@ def decoded(reports: Iterable[bytes]) -> list[BatcherStatus]:
 
 def to_remember(status: BatcherStatus) -> dict[str, RememberedCalls]:
     """Return by URL what a batcher has learnt of the upstreams that it calls."""
-    return {
+    learnt = {
         each.url: RememberedCalls(status.at, each.counts_for, each.learnt)
         for each in status.upstreams
         if each.is_on_duty and each.counts_for and each.learnt is not None
     }
+    return {url: each for url, each in learnt.items() if each.is_sound}  # else it has just begun anew
 
 
 def decode_remembered(value: bytes) -> RememberedCalls | None:

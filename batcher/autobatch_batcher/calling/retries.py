@@ -5,7 +5,7 @@
 3. What one upstream answers with 424 or 500 is tried at another one that is well, with room there or without, before it is split and
    before a client hears of it: 500 is an outage as often as a bad input, and only another upstream can say which. So is what one
    refuses because of how it is called: it may have lost its model, ask for another key, or have an account without money. And so is
-   what one answers with 200 and without the rows that were asked for.
+   what one answers without an error and without the rows that were asked for.
 4. Whatever else fails for all is tried again within the upstream's budget for that, after a random pause.
 5. A call that was cut is never simply tried again: the upstream may have died of it.
 """

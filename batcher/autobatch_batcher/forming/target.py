@@ -53,7 +53,7 @@ class TargetPolicy(AdaptivePolicy):
         """Take a batch whose call leaves time for the wait before it; where calls wait for each other, one at a time."""
         if self._waits_for_the_call_before(now):
             return None
-        shape = replace(now.shape, units_max=self._units_max(now))  # time is the limit, not what the climb tries
+        shape = replace(now.shape, units_max=self._units_max(now, lanes))  # time is the limit, not what the climb tries
         batch = super().take(replace(now, shape=shape), lanes)
         if batch is not None:
             self._calls += 1
@@ -101,9 +101,16 @@ class TargetPolicy(AdaptivePolicy):
         least_ms = min(FLAT_TIMES * 1000 * now.cost.flat_s, self.budget_ms)
         return max(self.budget_ms / (1 + 1 / calls), least_ms)
 
-    def _units_max(self, now: CallMoment) -> int:
-        """The most units of a call: what it carries, and one more of its longest input."""
-        cost, units_max = now.cost, GROWTH * self._units_top
+    def _units_max(self, now: CallMoment, lanes: Lanes) -> int:
+        """The most units of a call: what it carries, and one more of its longest input.
+
+        Where all that waits is long, a quarter more would be none: one job more than the largest call had may always be tried.
+        """
+        cost, law = now.cost, now.cost.law
+        one_more = [
+            law.units((job.header.n + 1) * job.longest, job.units + job.longest, job.header.n + 1) for job in lanes
+        ]
+        units_max = max(GROWTH * self._units_top, self._units_top + min(one_more, default=0))
         if cost.per_unit_s:
             units_max = min(
                 cost.knee_units + (self._call_max_ms(now) / 1000 - cost.flat_s) / cost.per_unit_s, units_max

@@ -104,6 +104,7 @@ class Tuner:
         self._side_by_side = CostModel()
         self._surprise = Surprise()
         self._trust: Trust | None = None  # in what was remembered, until it is confirmed or refuted
+        self._was_misled = False  # by what was remembered
         self._waits_evidence = 0.0  # that calls wait for each other; negative: that they run side by side
         self._calls_max = calls_max
         self._cuts_calls = False
@@ -185,8 +186,11 @@ class Tuner:
 
     @property
     def learnt(self) -> LearntCalls | None:
-        """What another batcher would want to know; None while there is nothing."""
-        if self.is_fixed or not self._is_learnt:
+        """What another batcher would want to know; None while there is nothing.
+
+        After a wrong memory it is what this one begins anew with: with nothing it would be given the same memory again.
+        """
+        if self.is_fixed or not (self._is_learnt or self._was_misled):
             return None
         cost, best = self._model.cost, self._climber.best
         share = self._waits_evidence / EVIDENCE_MAX
@@ -321,6 +325,7 @@ class Tuner:
 
     def _begin_anew(self, why: str) -> None:
         """Go on as if nothing had been remembered, for this reason; what the last calls cost is fitted with the next one."""
+        self._was_misled = True
         self._surprise.end()
         self._one_by_one.disbelieve()
         self._side_by_side.disbelieve()

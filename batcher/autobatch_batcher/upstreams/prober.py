@@ -64,7 +64,7 @@ class Prober:
                 healthy = state.dialect.is_well(status, said)
                 why = "probed" if healthy else f"status {status} at {question.path}"
                 reachable = status < 500  # not every server has such a path
-            if state.standing.served is None:
+            if state.standing.has_to_show:
                 await self._learn()  # also of one that is not well: where none is, it is called all the same
         except (Unlearnt, UpstreamProtocolError) as exc:
             state.set_reachable(reachable=True, now_s=_now_s())

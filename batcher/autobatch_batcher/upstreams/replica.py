@@ -27,6 +27,7 @@ from autobatch_shared.contract.errors import (
 from autobatch_shared.contract.status import NO_ANSWER
 from autobatch_shared.watching.upstream_words import INVALID_ANSWER
 
+BAD_REQUEST = 400  # from this status on an answer is an error
 TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient
 SAMPLE_ROUTES = {"embedding": "/embed", "sparse": "/embed_sparse"}
 SAMPLE_TIMEOUT_S = 10.0  # it waits behind the calls of another batcher
@@ -76,7 +77,7 @@ class Replica(ReplicaState):
         Raises:
             UpstreamUnavailable, UpstreamTimeout: As `UpstreamClient.send` does.
             UpstreamChanged: It may have become another model meanwhile; its answer is not used.
-            InvalidAnswer: It says that all is well, and has not these rows.
+            InvalidAnswer: It names no error, and has not these rows.
         """
         loop = asyncio.get_running_loop()
         breaker, fingerprint, refusals = self.breaker, self.standing.fingerprint, self._refusals
@@ -84,7 +85,7 @@ class Replica(ReplicaState):
             breaker.called()
         try:
             answer = await self.ask(post, timeout_s)
-            cut = answer if asked is None or answer.status != 200 else self._cut(answer, asked, loop.time())
+            cut = answer if asked is None or answer.status >= BAD_REQUEST else self._cut(answer, asked, loop.time())
         except UpstreamError as exc:
             self._note_unanswered(exc, timeout_s, loop.time())
             raise
@@ -158,14 +159,15 @@ class Replica(ReplicaState):
 
     def _cut(self, answer: Answer, asked: AskedRows, now_s: float) -> Answer | InvalidAnswer:
         """Return the answer with its rows, or what it is without them."""
+        if answer.status != 200:  # of a redirect, of a part: whatever it has is not what was asked for
+            return self._invalid(f"The upstream answered {answer.status}", asked, now_s)
         try:
             return replace(answer, rows=self.dialect.cut(answer, asked.route, len(asked.inputs), asked.may_be_empty))
         except UpstreamProtocolError as exc:
-            self._note_invalid(asked, now_s)
-            return InvalidAnswer(str(exc)).because(f"{INVALID_ANSWER}: {exc}")
+            return self._invalid(str(exc), asked, now_s)
 
-    def _note_invalid(self, asked: AskedRows, now_s: float) -> None:
-        """Count an invalid answer as an outage, unless a single input explains it and those before it."""
+    def _invalid(self, said: str, asked: AskedRows, now_s: float) -> InvalidAnswer:
+        """Return the error, and count it as an outage, unless a single input explains it and those before it."""
         self.failures.calls += 1
         self.failures.failed(INVALID_ANSWER, 0.0, now_s)
         inputs = frozenset(asked.inputs)
@@ -175,6 +177,7 @@ class Replica(ReplicaState):
             self.breaker.learnt_nothing()
         else:
             self.breaker.failed(now_s)
+        return InvalidAnswer(said).because(f"{INVALID_ANSWER}: {said}")
 
     def _note_unanswered(self, error: UpstreamError, timeout_s: float, now_s: float) -> None:
         is_timeout = isinstance(error, UpstreamTimeout)

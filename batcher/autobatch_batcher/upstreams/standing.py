@@ -6,7 +6,7 @@
    a crash does not hand the namespace to a neighbour with another model.
 """
 
-from autobatch_shared.contract.models import ServedModel, differences
+from autobatch_shared.contract.models import ServedModel, differ_in_rows_only, differences
 
 COUNT_S = 30.0
 NO_RECORD = "the namespace's model is not known yet"
@@ -57,6 +57,12 @@ class Standing:
         """Exclude it until it has said again what it serves; `why` is the reason that is shown."""
         self.served, self.fingerprint = None, ""
         self.reason = self._doubt = why
+
+    @property
+    def has_to_show(self) -> bool:
+        """Whether only a vector of it shows whether it may be called: it has to say what it serves, or its rows alone exclude it."""
+        served, wanted = self.served, self._wanted
+        return served is None or (wanted is not None and differ_in_rows_only(served, wanted))
 
     @property
     def silence(self) -> str:

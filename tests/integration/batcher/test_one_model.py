@@ -75,6 +75,27 @@ async def test_so_it_is_where_only_the_length_of_its_rows_says_so(
     assert other.calls == []
 
 
+async def test_one_whose_rows_were_of_another_length_for_a_while_is_called_again(
+    redis_url: str, upstream: FakeUpstream, other: FakeUpstream
+) -> None:
+    """Its card never changed, and without a call only a question shows what its rows are now."""
+
+    async def is_excluded() -> bool:
+        assert [(200, [vector(text)]) for text in TEXTS] == await house.embed_each(TEXTS)
+        return any("dimension 2 and not 384" in reason for reason in await excluded(house))
+
+    async def is_called() -> bool:
+        assert [(200, [vector(text)]) for text in TEXTS] == await house.embed_each(TEXTS)
+        return bool(other.calls)
+
+    async with ready_house(redis_url, f"{upstream.url},{other.url}") as house:
+        other.rows = short_rows
+        await wait_until(is_excluded)
+        other.calls.clear()
+        other.rows = answer
+        await wait_until(is_called)
+
+
 async def dialects(house: House) -> set[str | None]:
     """Return the APIs by which upstreams are called."""
     batchers = (await house.get("/status")).json["batchers"]

@@ -88,6 +88,7 @@ async def test_one_of_two_that_loses_its_model_while_it_runs_costs_no_request(
     redis_url: str, upstream: FakeUpstream, status: int
 ) -> None:
     """Its health and its card stay as they were: only vectors are refused."""
+    lists = [[f"text {number}" for number in range(start, start + 32)] for start in (0, 32)]
     other = FakeUpstream()
     await other.start()
     try:
@@ -96,7 +97,8 @@ async def test_one_of_two_that_loses_its_model_while_it_runs_costs_no_request(
             answers: list[tuple[int, object]] = []
 
             async def is_seen() -> bool:
-                answers.extend(await asyncio.gather(*[house.embed("text") for _ in range(8)]))
+                """Two full calls at once: one for each upstream."""
+                answers.extend(await asyncio.gather(*map(house.embed, lists)))
                 return f"it answers {status} to /embed".encode() in (await house.get("/status")).body
 
             await wait_until(is_seen)
@@ -105,7 +107,7 @@ async def test_one_of_two_that_loses_its_model_while_it_runs_costs_no_request(
             await wait_until(lambda: are_all_well(house))
     finally:
         await other.stop()
-    assert answers == [(200, [vector("text")])] * len(answers)
+    assert answers == [(200, list(map(vector, texts))) for texts in lists] * (len(answers) // 2)
     assert calls == 0
 
 

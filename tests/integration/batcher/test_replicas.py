@@ -15,12 +15,14 @@ from tests.support.waiting import wait_until
 CALL_S, DRAINS_S, CLIENTS, ROUNDS = 0.05, 0.4, 24, 25
 ODD = "odd"
 CALL_INPUTS = 32
-BODIES = {
-    "a login page": b"<html><body>Sign in</body></html>",
-    "nothing": b"",
-    "JSON of another shape": b'{"status":"ok"}',
-    "too few rows": b"[]",
-    "null for a row": b"[null]",
+NO_ROWS = {
+    "a login page": (200, b"<html><body>Sign in</body></html>"),
+    "the way to one": (302, b""),
+    "nothing": (200, b""),
+    "nothing, and no more to come": (204, b""),
+    "JSON of another shape": (200, b'{"status":"ok"}'),
+    "too few rows": (200, b"[]"),
+    "null for a row": (200, b"[null]"),
 }
 
 
@@ -139,7 +141,7 @@ async def test_one_of_two_that_goes_away_under_load_costs_no_client_an_error(
     assert [answer for text, answer in answers if answer != (200, [vector(text)])] == []
 
 
-# Status 200 without the rows that were asked for.
+# No error, and not the rows that were asked for.
 
 
 @pytest.fixture
@@ -149,14 +151,17 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class SaysNoRows:
-    """A behaviour: a call is answered 200 with this body, whatever it has, or only one that has a certain text."""
+    """A behaviour: a call is answered with this status and body, whatever it has, or only one that has a certain text."""
 
-    def __init__(self, body: bytes, only: str = "") -> None:
+    def __init__(self, status: int, body: bytes, only: str = "") -> None:
+        self._status = status
         self._body = body
         self._only = only
 
     async def __call__(self, texts: list[str]) -> web.Response | None:
-        return None if self._only and self._only not in texts else web.Response(body=self._body, headers=JSON)
+        if self._only and self._only not in texts:
+            return None
+        return web.Response(status=self._status, body=self._body or None, headers=JSON)
 
 
 async def states(house: House) -> list[tuple[str, str, str]]:
@@ -166,9 +171,9 @@ async def states(house: House) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.usefixtures("_short_pauses")
-@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+@pytest.mark.parametrize(("status", "body"), NO_ROWS.values(), ids=NO_ROWS)
 async def test_one_of_two_that_gives_no_rows_is_taken_out_and_costs_no_request(
-    redis_url: str, upstream: FakeUpstream, other: FakeUpstream, body: bytes
+    redis_url: str, upstream: FakeUpstream, other: FakeUpstream, status: int, body: bytes
 ) -> None:
     lists = [[f"text {number}" for number in range(start, start + CALL_INPUTS)] for start in (0, CALL_INPUTS)]
     async with ready_house(redis_url, f"{other.url},{upstream.url}") as house:
@@ -185,7 +190,7 @@ async def test_one_of_two_that_gives_no_rows_is_taken_out_and_costs_no_request(
                 for level, state, why in await states(house)
             )
 
-        other.behave = SaysNoRows(body)
+        other.behave = SaysNoRows(status, body)
         await wait_until(is_taken_out)
         other.behave = None
 
@@ -202,7 +207,7 @@ async def test_a_text_whose_answer_has_no_rows_fails_alone_and_takes_no_upstream
 ) -> None:
     texts = [f"text {number}" for number in range(15)]
     async with ready_house(redis_url, upstream.url) as house:
-        upstream.behave = SaysNoRows(b"[null]", ODD)
+        upstream.behave = SaysNoRows(200, b"[null]", ODD)
         told = await house.embed_each([*texts, ODD])
         for _ in range(2 * FAILURES_MAX):
             assert (await house.embed(ODD))[0] == 502

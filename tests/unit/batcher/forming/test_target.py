@@ -90,6 +90,19 @@ def test_the_first_calls_are_small_as_nothing_is_known_of_larger_ones() -> None:
     assert 11 == batch.inputs
 
 
+@pytest.mark.parametrize("longest", [100, 250, 400, 1000])
+def test_calls_that_are_in_time_grow_whatever_the_length_of_their_inputs(longest: int) -> None:
+    policy = TargetPolicy(10, TARGET_MS)
+    cheap = msgspec.structs.replace(NOW, cost=CallCost(flat_s=0.01, per_unit_s=1e-7))
+    sizes = []
+    for _ in range(32):
+        batch = policy.take(cheap, lanes_of(*(aged(str(number), 0, longest=longest) for number in range(32))))
+        assert batch is not None
+        sizes.append(batch.inputs)
+    assert sorted(sizes) == sizes
+    assert 32 == sizes[-1]
+
+
 def test_a_call_waits_for_the_one_before_where_they_would_wait_for_each_other() -> None:
     busy = msgspec.structs.replace(NOW, is_idle=False, ahead_s=0.02)
     side_by_side = msgspec.structs.replace(busy, is_one_by_one=False, ahead_s=0.0)
@@ -131,4 +144,4 @@ def test_after_a_late_call_the_next_is_half_as_large() -> None:
     after = policy.take(NOW, lanes_of(*large))
     assert before is not None
     assert after is not None
-    assert (8, 3) == (before.inputs, after.inputs)
+    assert (8, 4) == (before.inputs, after.inputs)

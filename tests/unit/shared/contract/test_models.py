@@ -6,7 +6,15 @@ import msgspec
 import pytest
 
 from autobatch_shared.contract.cards import NO_CARD, Card, Identity
-from autobatch_shared.contract.models import ServedModel, decode_model, differences, encode_model, model_of, next_model
+from autobatch_shared.contract.models import (
+    ServedModel,
+    decode_model,
+    differ_in_rows_only,
+    differences,
+    encode_model,
+    model_of,
+    next_model,
+)
 
 CARD = Card(name="m", identity=Identity("m"))
 OLD, NEW, OTHER = (ServedModel(name * 8, name, "{}") for name in "abc")
@@ -31,12 +39,15 @@ def test_whatever_decides_a_vector_is_in_the_fingerprint(changed: dict[str, Any]
 
     assert model_of(other, 3).fingerprint != model_of(CARD, 3).fingerprint
     assert next(iter(changed)) in differences(model_of(other, 3), model_of(CARD, 3))
+    assert not differ_in_rows_only(model_of(other, 4), model_of(CARD, 3))
 
 
 def test_so_is_the_dimension_with_a_card_and_without() -> None:
     for card in (CARD, NO_CARD):
         assert len({model_of(card, dimension).fingerprint for dimension in (3, 4, None)}) == 3
     assert differences(model_of(CARD, 3), model_of(CARD, 4)) == "dimension 3 and not 4"
+    assert differ_in_rows_only(model_of(CARD, 3), model_of(CARD, 4))
+    assert not differ_in_rows_only(model_of(CARD, 3), model_of(CARD, 3))
 
 
 def test_the_name_and_the_limits_are_not() -> None:

@@ -5,6 +5,7 @@ from functools import cache
 from itertools import cycle
 
 import pytest
+from msgspec.structs import replace
 
 from autobatch_batcher.simulating.batchers import SimulatedFleet, run_batchers
 from autobatch_batcher.simulating.clients import ClosedLoop, RunHistory
@@ -12,10 +13,10 @@ from autobatch_batcher.simulating.law import law_of
 from autobatch_batcher.simulating.score import score
 from autobatch_batcher.tuning.climbing import Setting
 from autobatch_batcher.tuning.cost import CALLS_MIN, CallCost
-from autobatch_batcher.tuning.duty import Duty
+from autobatch_batcher.tuning.duty import Duty, duty_of
 from autobatch_batcher.tuning.surprise import CALLS_KEPT, ROUNDS, Trust
 from autobatch_batcher.tuning.tuner import CALLS_FIRST, Tuner
-from autobatch_shared.contract.status import LearntCalls
+from autobatch_shared.contract.status import BatcherStatus, LearntCalls, RememberedCalls, UpstreamStatus, to_remember
 from autobatch_shared.settings.definitions import BatcherSettings
 from tests.unit.upstream_models import ModelledUpstream, drive
 from tests.unit.upstreams import make_upstream
@@ -199,6 +200,28 @@ def test_what_became_of_a_memory_is_logged_once(
 
     ends = [vars(each) for each in caplog.records if each.message.startswith("upstream_memory")]
     assert [said] == [(each["message"], each.get("why")) for each in ends]
+
+
+def test_what_was_dropped_is_taken_from_nowhere_again() -> None:
+    """Redis has it still, and so has a batcher that stands by: from the drop on, before as much is learnt anew."""
+    upstream = make_upstream("a", calls_max=32)
+    upstream.take_duty(Duty(learnt=MANY_PLACES, is_remembered=True))
+    taken: list[LearntCalls | None] = []
+    kept: list[RememberedCalls] = []
+
+    def report(_why: str) -> None:
+        seen = UpstreamStatus("a", True, 32, 0, counts_for="model", may_be_called=True, is_on_duty=True)
+        own, other = (
+            BatcherStatus(1, 0, [replace(seen, learnt=learnt)], id=batcher)
+            for batcher, learnt in (("first", upstream.tuner.learnt), ("stands by", MANY_PLACES))
+        )
+        taken.append(duty_of("first", "a", [own, other], 1, RememberedCalls(1, "model", MANY_PLACES)).learnt)
+        kept.extend(to_remember(own).values())
+
+    upstream.tuner.memory_ended = report
+    drive(ModelledUpstream(lambda units, _: 0.2 + 2.7e-4 * units, 32), 200, upstream.tuner)
+
+    assert ([None], []) == (taken, kept)
 
 
 def test_other_settings_end_a_memory(caplog: pytest.LogCaptureFixture) -> None:
