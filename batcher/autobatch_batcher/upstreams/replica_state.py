@@ -126,9 +126,14 @@ class ReplicaState:
         return self.is_healthy and self.is_included
 
     @property
+    def is_well(self) -> bool:
+        """Whether it is usable, and its calls do not fail one after the other."""
+        return self.is_usable and self.breaker.is_closed
+
+    @property
     def is_in_doubt(self) -> bool:
         """Whether it seems well here, and has answered nothing since another batcher found that it is not."""
-        return self.is_usable and self.breaker.is_closed and self.lost_s > self.answered_s
+        return self.is_well and self.lost_s > self.answered_s
 
     @property
     def obstacle(self) -> str:
@@ -183,7 +188,7 @@ class ReplicaState:
             counts_for=self.standing.counts_for(now_s),
             reason=self.standing.reason,
             fault=self._fault,
-            may_be_called=self.is_usable and self.breaker.is_closed,
+            may_be_called=self.is_well,
             is_on_duty=self.duty.is_on,
             permits=self.permits,
             dialect=self.dialect.kind if is_known else "",

@@ -151,7 +151,7 @@ class Pool:
         for each in self.upstreams:
             if not self.is_stopping and each.duty.is_on:
                 asked_for = self._share(each)
-            elif has_jobs and _is_well(each):
+            elif has_jobs and each.is_well:
                 asked_for = max(each.permits, min(each.limits.inputs_max, self._share(each)))
             else:
                 asked_for = 0  # what waits for it needs none
@@ -215,13 +215,13 @@ class Pool:
 
     def may_call(self, upstream: Replica, now_s: float) -> bool:
         """Whether a call may be made there, though it may be out: as its trial, or because another one is well."""
-        is_alone = not any(map(_is_well, self.upstreams))
+        is_alone = not any(each.is_well for each in self.upstreams)
         return upstream.breaker.is_closed or not is_alone or upstream.breaker.may_try(now_s, is_alone=is_alone)
 
     def next_free_s(self, now_s: float) -> float | None:
         """When one may be called that may not now, whatever is in flight; None: that is not a matter of time."""
         times_s = [upstream.congestion.pause_ends_s for upstream in self.upstreams]
-        is_alone = not any(map(_is_well, self.upstreams))
+        is_alone = not any(each.is_well for each in self.upstreams)
         times_s += [u.breaker.trial_s(is_alone=is_alone) for u in self.upstreams if not u.breaker.is_closed]
         return min([each_s for each_s in times_s if each_s > now_s], default=None)
 
@@ -245,7 +245,7 @@ class Pool:
         return min(allowed, key=lambda each: each.load.work, default=slot.upstream)
 
     def _well_others(self, upstream: Replica) -> list[Replica]:
-        return [other for other in self.upstreams if other is not upstream and _is_well(other)]
+        return [other for other in self.upstreams if other is not upstream and other.is_well]
 
     def limits_now(self, upstream: Replica) -> Limits:
         """Return the limits of its next call, given what is in flight. A trial is one job: more need not fail with it."""
@@ -267,7 +267,7 @@ class Pool:
         return upstreams[first:] + upstreams[:first]
 
     def _well(self) -> list[Replica]:
-        return [upstream for upstream in self.upstreams if _is_well(upstream)]
+        return [upstream for upstream in self.upstreams if upstream.is_well]
 
     def _usable(self, well: list[Replica]) -> list[Replica]:
         """The well ones that are ours to call; else all that are well; else those of the model; else those that have not said yet which they serve."""
@@ -315,10 +315,6 @@ class Pool:
     def _share(self, upstream: Replica) -> int:
         """Inputs that we may have in flight once the others have given up theirs."""
         return max(upstream.limits.in_flight_inputs_max // (upstream.last_duty.sharers or self.batchers), 1)
-
-
-def _is_well(upstream: Replica) -> bool:
-    return upstream.is_usable and upstream.breaker.is_closed
 
 
 def _may_be_called(upstream: Replica) -> bool:

@@ -210,3 +210,19 @@ async def test_of_one_that_answers_with_errors_clients_are_told_the_status_and_n
         await wait_until(is_out)
     assert {503} <= {each.status for each in told} <= {503, status}
     assert {f"The upstream answered {status}"} == {each.json["error"] for each in told if each.body}
+
+
+async def test_one_whose_probes_go_well_while_its_calls_fail_is_not_healthy_until_one_is_answered(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    async with ready_house(redis_url, upstream.url, upstream_patience_ms=0) as house:
+        upstream.refuses = {"/embed": 500}
+
+        async def is_out() -> bool:
+            await house.post("/embed", {"inputs": "a"})
+            return not await is_healthy(house)
+
+        await wait_until(is_out)
+        upstream.refuses = {}
+        await wait_until(lambda: is_healthy(house))  # without a request: it is tried
+        assert await house.embed("one") == (200, [vector("one")])

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, Identity
 from autobatch_shared.contract.frames import VERSION
@@ -31,7 +32,7 @@ OLD = Card(name="old", identity=Identity("old"))
 def upstream(
     url: str = "http://u", *, is_healthy: bool = True, batch_inputs_max: int = 32, card: Card = NO_CARD
 ) -> UpstreamStatus:
-    return UpstreamStatus(url, is_healthy, batch_inputs_max, 0, card=card)
+    return UpstreamStatus(url, is_healthy, batch_inputs_max, 0, card=card, may_be_called=is_healthy)
 
 
 def with_tokens_max(tokens_max: int, *, reason: str = "") -> UpstreamStatus:
@@ -133,6 +134,7 @@ def test_a_field_that_a_later_version_adds_is_no_harm() -> None:
         ([], False),
         ([report()], False),
         ([report(upstream(is_healthy=False))], False),
+        ([report(replace(upstream(), may_be_called=False))], False),  # its probes go well, its calls fail
         ([report(upstream(is_healthy=False), upstream())], True),
         ([report(upstream(is_healthy=False)), report(upstream())], True),
         ([report(upstream(), at=NOW_MS - FRESH_MS), report(upstream(is_healthy=False))], False),
