@@ -75,8 +75,8 @@ class Reporter:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether Redis answers, the working loop moves and an upstream may be called."""
-        return self.reaches_redis and self.loop_moves and any(u.is_well for u in self._pool.upstreams)
+        """Whether Redis answers, the working loop moves and an upstream is well."""
+        return self.reaches_redis and self.loop_moves and any(u.is_usable for u in self._pool.upstreams)
 
     @property
     def clock_ahead_s(self) -> float:
@@ -90,8 +90,8 @@ class Reporter:
 
     @property
     def waits_for(self) -> dict[str, str]:
-        """The upstreams that are not well, and why."""
-        return {each.name: each.obstacle or each.trouble for each in self._pool.upstreams if not each.is_well}
+        """The upstreams that are not usable, and why."""
+        return {each.name: each.obstacle for each in self._pool.upstreams if not each.is_usable}
 
     @property
     def loop_moves(self) -> bool:

@@ -130,6 +130,11 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
     dialect: str = ""
     failed: FailedCalls | None = None
 
+    @property
+    def only_fails(self) -> bool:
+        """Whether its calls fail one after the other; late answers are answers."""
+        return self.failed is not None and not self.may_be_called
+
 
 class BatcherStatus(msgspec.Struct, frozen=True):
     """What one batcher reports.
@@ -220,7 +225,7 @@ class Fleet:
         other_version: The version of the frames of a batcher because of which they are not answered; 0 if they are.
         reported: The name of each batcher and when it reported, unix milliseconds; also of those that did not lately.
         upstreams: The upstreams of all batchers, the healthy ones first.
-        is_healthy: Whether there is a live batcher with an upstream that may be called.
+        is_healthy: Whether there is a live batcher with a healthy upstream whose calls do not only fail.
         model: The namespace's model; None while there is no record of it.
         card: The first card that names its model, of a healthy upstream if any is.
         batch_inputs_max: The most inputs that every upstream takes in one call. Like the limits below, not of the excluded.
@@ -251,7 +256,7 @@ class Fleet:
         self.reported = frozenset((status.id, status.at) for status in found)
         upstreams = (upstream for batcher in fresh for upstream in batcher.upstreams)
         self.upstreams = sorted(upstreams, key=lambda upstream: not upstream.is_healthy)
-        self.is_healthy = any(upstream.may_be_called for upstream in self.upstreams)
+        self.is_healthy = any(upstream.is_healthy and not upstream.only_fails for upstream in self.upstreams)
         self.model = model
         included = [upstream for upstream in self.upstreams if not upstream.reason]
         healthy = [upstream.card for upstream in included if upstream.is_healthy]

@@ -14,6 +14,7 @@ from autobatch_shared.contract.status import (
     FRESH_MS,
     UNKNOWN_BYTES_MAX,
     BatcherStatus,
+    FailedCalls,
     Fleet,
     LearntCalls,
     RememberedCalls,
@@ -27,12 +28,13 @@ from tests.support.version_1 import old_report
 NOW_MS = 1_790_000_000_000
 CARD = Card(name="m", identity=Identity("m"), about={"model_id": msgspec.Raw(b'"m"'), "x": msgspec.Raw(b"[1,  2]")})
 OLD = Card(name="old", identity=Identity("old"))
+FAILED = FailedCalls(5, {"HTTP 500": 5}, "HTTP 500", 300)
 
 
 def upstream(
     url: str = "http://u", *, is_healthy: bool = True, batch_inputs_max: int = 32, card: Card = NO_CARD
 ) -> UpstreamStatus:
-    return UpstreamStatus(url, is_healthy, batch_inputs_max, 0, card=card, may_be_called=is_healthy)
+    return UpstreamStatus(url, is_healthy, batch_inputs_max, 0, card=card)
 
 
 def with_tokens_max(tokens_max: int, *, reason: str = "") -> UpstreamStatus:
@@ -134,7 +136,8 @@ def test_a_field_that_a_later_version_adds_is_no_harm() -> None:
         ([], False),
         ([report()], False),
         ([report(upstream(is_healthy=False))], False),
-        ([report(replace(upstream(), may_be_called=False))], False),  # its probes go well, its calls fail
+        ([report(replace(upstream(), failed=FAILED))], False),  # its probes go well
+        ([report(replace(upstream(), failed=FAILED, may_be_called=True))], True),
         ([report(upstream(is_healthy=False), upstream())], True),
         ([report(upstream(is_healthy=False)), report(upstream())], True),
         ([report(upstream(), at=NOW_MS - FRESH_MS), report(upstream(is_healthy=False))], False),
