@@ -131,9 +131,9 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
     failed: FailedCalls | None = None
 
     @property
-    def only_fails(self) -> bool:
-        """Whether its calls fail one after the other; late answers are answers."""
-        return self.failed is not None and not self.may_be_called
+    def failing(self) -> FailedCalls | None:
+        """How its calls fail one after the other; None: they do not, as far as is known. Late answers are answers."""
+        return None if self.may_be_called else self.failed
 
 
 class BatcherStatus(msgspec.Struct, frozen=True):
@@ -256,7 +256,7 @@ class Fleet:
         self.reported = frozenset((status.id, status.at) for status in found)
         upstreams = (upstream for batcher in fresh for upstream in batcher.upstreams)
         self.upstreams = sorted(upstreams, key=lambda upstream: not upstream.is_healthy)
-        self.is_healthy = any(upstream.is_healthy and not upstream.only_fails for upstream in self.upstreams)
+        self.is_healthy = any(upstream.is_healthy and upstream.failing is None for upstream in self.upstreams)
         self.model = model
         included = [upstream for upstream in self.upstreams if not upstream.reason]
         healthy = [upstream.card for upstream in included if upstream.is_healthy]

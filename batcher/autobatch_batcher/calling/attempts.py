@@ -118,11 +118,12 @@ class Attempts:
             may_retry = attempt + 1 < effort.attempts_max
             made = await self._attempt(call, slot, may_retry=may_retry, may_move=may_move, is_trial=effort.is_trial)
             if not isinstance(made, Failed):
-                for upstream in invalid_at if made[1].answer.status == 200 else ():
-                    upstream.blame_no_input()
-                if effort.is_part and made[1].answer.status == 200:
-                    # Its input was not to blame, nor is the upstream: it has paid for the other half, too.
-                    budgets[slot.upstream.name].give_back(2)
+                if made[1].answer.status == 200:
+                    for upstream in invalid_at:
+                        upstream.blame_no_input()
+                    if effort.is_part:
+                        # Its input was not to blame, nor is the upstream: it has paid for the other half, too.
+                        budgets[slot.upstream.name].give_back(2)
                 return made
             failed_at.add(slot.upstream.name)
             if made.is_invalid:

@@ -111,10 +111,10 @@ def lost_ms(batcher: str, url: str, reports: Sequence[BatcherStatus], now_ms: in
     """Return the milliseconds since a call of another batcher failed that calls the upstream no more; inf: there is none."""
     return min(
         [
-            now_ms - each.at + known.failed.last_ms
+            now_ms - each.at + failing.last_ms
             for each in _fresh(reports, now_ms)
             for known in each.upstreams
-            if each.id != batcher and known.url == url and known.failed is not None and not known.may_be_called
+            if each.id != batcher and known.url == url and (failing := known.failing) is not None
         ],
         default=inf,
     )

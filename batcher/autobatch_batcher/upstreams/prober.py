@@ -23,7 +23,7 @@ from autobatch_shared.contract.models import NAMELESS
 from autobatch_shared.contract.status import NO_ANSWER
 from autobatch_shared.watching.upstream_words import INVALID_ANSWER
 
-DIMENSION_TIMEOUT_S = 10.0  # it waits behind other calls, and the first pass of a server takes longest
+SAMPLE_TIMEOUT_S = 10.0  # of a text of ours: it waits behind other calls, and the first pass of a server takes longest
 LIMITS_EVERY_S = 1.0  # a client that sends only bad lists must not double the upstream's requests
 NO_CARD_STATUSES = {404, 405, 501}  # of a server that does not describe itself
 
@@ -227,7 +227,7 @@ class Prober:
             post = dialect.compose("/embed", [dialect.sample], None)
         except NotComputed as exc:
             raise Unlearnt(str(exc)) from exc
-        answer = dialect.understood(await self._client.send(post, DIMENSION_TIMEOUT_S))
+        answer = dialect.understood(await self._client.send(post, SAMPLE_TIMEOUT_S))
         if answer.status == 200:
             try:
                 return components(dialect.cut(answer, "/embed", 1, ()))

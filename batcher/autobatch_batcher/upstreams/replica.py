@@ -10,7 +10,7 @@ from autobatch_batcher.dialects.verdict import INPUT_ERRORS, OURS, OUTAGES, PERH
 from autobatch_batcher.tuning.pacing import Pacing
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.limits import Limits
-from autobatch_batcher.upstreams.prober import Prober
+from autobatch_batcher.upstreams.prober import SAMPLE_TIMEOUT_S, Prober
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.standing import Standing
 from autobatch_batcher.upstreams.upstream_client import UpstreamClient
@@ -30,7 +30,6 @@ from autobatch_shared.watching.upstream_words import INVALID_ANSWER
 BAD_REQUEST = 400  # from this status on an answer is an error
 TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient
 SAMPLE_ROUTES = {"embedding": "/embed", "sparse": "/embed_sparse"}
-SAMPLE_TIMEOUT_S = 10.0  # it waits behind the calls of another batcher
 
 
 class Replica(ReplicaState):

@@ -143,11 +143,10 @@ class ReplicaState:
     @property
     def trouble(self) -> str:
         """What is wrong with it, one of a few kinds; empty: nothing is, as far as is known."""
-        if not self.is_included and self.standing.served is not None:
-            return SERVES_ANOTHER
-        if (
-            not self.is_included
-        ):  # the status of its refusal, or a page that is no answer, if that is why it does not say
+        if not self.is_included:
+            if self.standing.served is not None:
+                return SERVES_ANOTHER
+            # The status of its refusal, or a page that is no answer, if that is why it does not say.
             kind = kind_of_cause(self.standing.silence)
             return kind if kind.startswith("HTTP ") or kind == INVALID_ANSWER else SERVES_UNKNOWN
         if not self.is_healthy:

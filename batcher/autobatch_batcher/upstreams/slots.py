@@ -215,13 +215,13 @@ class Pool:
 
     def may_call(self, upstream: Replica, now_s: float) -> bool:
         """Whether a call may be made there, though it may be out: as its trial, or because another one is well."""
-        is_alone = not any(each.is_well for each in self.upstreams)
+        is_alone = not self._well()
         return upstream.breaker.is_closed or not is_alone or upstream.breaker.may_try(now_s, is_alone=is_alone)
 
     def next_free_s(self, now_s: float) -> float | None:
         """When one may be called that may not now, whatever is in flight; None: that is not a matter of time."""
         times_s = [upstream.congestion.pause_ends_s for upstream in self.upstreams]
-        is_alone = not any(each.is_well for each in self.upstreams)
+        is_alone = not self._well()
         times_s += [u.breaker.trial_s(is_alone=is_alone) for u in self.upstreams if not u.breaker.is_closed]
         return min([each_s for each_s in times_s if each_s > now_s], default=None)
 

@@ -193,15 +193,19 @@ async def test_that_an_upstream_which_failed_is_well_again_is_found_out_without_
         await wait_until(lambda: _are(1, reports))
 
 
+async def one_learns_and_stops(house: House, upstream: FakeUpstream) -> None:
+    first = await house.add_batcher(upstream.url)
+    await wait_until(house.is_healthy)
+    for number in range(20):
+        await embeds(house, 4, str(number))
+    await first.stop()
+
+
 async def test_a_batcher_begins_with_what_the_one_before_it_had_learnt(
     redis_url: str, upstream: FakeUpstream, reports: DutyReports
 ) -> None:
     async with open_house(redis_url) as house:
-        first = await house.add_batcher(upstream.url)
-        await wait_until(house.is_healthy)
-        for number in range(20):
-            await embeds(house, 4, str(number))
-        await first.stop()
+        await one_learns_and_stops(house, upstream)
         assert {} == await reports.look()
         kept = await reports.kept(upstream.url)
         assert kept is not None
@@ -216,11 +220,7 @@ async def test_what_was_learnt_of_another_model_is_dropped_and_logged(
 ) -> None:
     caplog.set_level(logging.INFO)
     async with open_house(redis_url) as house:
-        first = await house.add_batcher(upstream.url)
-        await wait_until(house.is_healthy)
-        for number in range(20):
-            await embeds(house, 4, str(number))
-        await first.stop()
+        await one_learns_and_stops(house, upstream)
         assert await reports.kept(upstream.url) is not None
         upstream.info = {"model_id": "another"}
 
