@@ -18,6 +18,7 @@ from autobatch_batcher.metrics import Metrics, ProcessMetrics, render
 from autobatch_batcher.reporter import Reporter
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
+from autobatch_shared.contract.errors import UpstreamError
 from autobatch_shared.refusals import RefusingRunner, without_server
 
 log = logging.getLogger(__name__)
@@ -124,6 +125,6 @@ async def _ask(upstream: Replica) -> str | None:
         async with asyncio.timeout(UPSTREAM_MAX_S):
             status, body = await upstream.client.fetch(ASK)
         return body.decode() if status == 200 else None
-    except (aiohttp.ClientError, OSError, UnicodeDecodeError) as error:  # TimeoutError is an OSError
+    except (aiohttp.ClientError, UpstreamError, OSError, UnicodeDecodeError) as error:  # TimeoutError is an OSError
         log.info("upstream_metrics_unread", extra={"upstream": upstream.name, "error": str(error)})
         return None

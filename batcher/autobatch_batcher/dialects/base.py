@@ -70,6 +70,7 @@ class Answer:
         left: What it says is left of its limits, where that is read, by their kinds.
         is_final: Whether a later call would be answered so, too, though its status is 429: the account has no quota left.
         rows: Its rows, once they were cut.
+        flaw: Why its body could not be read, and is empty; empty where it could.
     """
 
     status: int
@@ -81,6 +82,7 @@ class Answer:
     left: dict[str, SaidLimit] = field(default_factory=dict)
     is_final: bool = False
     rows: list[bytes] = field(default_factory=list)
+    flaw: str = ""
 
 
 class AskedRows(msgspec.Struct, frozen=True):

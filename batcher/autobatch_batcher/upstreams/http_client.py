@@ -12,6 +12,7 @@ import asyncio
 import errno
 import socket
 import ssl
+import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -49,6 +50,8 @@ CONNECT_MAX_S = 1.0  # an address that has vanished, as of a stopped container, 
 DNS_TTL_S = 1  # aiohttp's own 10 s are how long a call would still go to the address of the container before
 KEEPALIVE_S = 15  # below what servers usually keep an idle connection
 ANSWER_BYTES_MAX = 100_000_000  # the default of ANSWER_LIMIT
+GZIP_OR_ZLIB = zlib.MAX_WBITS | 32  # as `zlib` has it: whichever of the two it is
+FALSELY_ENCODED = "The upstream's answer is not encoded as its `Content-Encoding` says"
 
 
 @dataclass(slots=True)
@@ -101,6 +104,7 @@ def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         connector=connector,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_MAX_S),
         cookie_jar=aiohttp.DummyCookieJar(),  # an upstream must not recognise its callers
+        auto_decompress=False,  # of a false `Content-Encoding` it makes a connection that ended, or waits for more
     )
 
 
@@ -185,7 +189,7 @@ class HttpExchanges:
         connection = await self._connect(head.request)
         try:
             protocol, transport = _ends_of(connection)
-            protocol.set_response_params(read_until_eof=True)
+            protocol.set_response_params(read_until_eof=True, auto_decompress=False)
             more = _lines(post.trace) if post.trace else b""
             transport.write(b"%b%d\r\n%b\r\n%b" % (head.head, len(post.body), more, post.body))
             while True:
@@ -333,20 +337,22 @@ class HttpClient:
             # Its server was reached after its socket was made: not before this moment is it known to be the same.
             self.connected_s = asyncio.get_running_loop().time()
         try:
-            body = await self._read(exchange)
+            came = await self._read(exchange)
         except BaseException:
             exchange.close()
             raise
         exchange.release()
+        body = self._decoded(came, exchange.headers)
         said = exchange.headers
         return Answer(
             exchange.status,
             said.get("Content-Type", ""),
-            body,
+            body or b"",
             None if exchange.status == 200 else retry_after_said(said, datetime.now(UTC)),
             {name: value for name in MEASURES if (value := said.get(name)) and value.isascii()},
             was_sent_again=connection is None,
             left=said_limits(said, datetime.now(UTC)) if self._reads_limits else {},
+            flaw=FALSELY_ENCODED if body is None else "",
         )
 
     async def _read(self, exchange: HttpExchange) -> bytes:
@@ -357,7 +363,7 @@ class HttpClient:
         """
         bytes_max, said = self._answer_bytes_max, exchange.headers
         length = int(said.get("Content-Length", -1))
-        if 0 <= length <= bytes_max and "Content-Encoding" not in said:
+        if 0 <= length <= bytes_max:
             return await exchange.content.read()
         pieces, got_bytes = [], 0
         if length <= bytes_max:
@@ -368,18 +374,41 @@ class HttpClient:
                     break
             else:
                 return b"".join(pieces)
-        raise UpstreamProtocolError(f"The upstream's answer has more than {bytes_max} bytes").because(
-            "answer too large"
-        )
+        raise self._too_large()
+
+    def _decoded(self, body: bytes, said: Mapping[str, str]) -> bytes | None:
+        """Return a body as it was before its `Content-Encoding`; None: it was not encoded, or not so that we could read it.
+
+        Raises:
+            UpstreamProtocolError: It was longer than the limit.
+        """
+        if not body or said.get("Content-Encoding", "identity") == "identity":
+            return body
+        reader = zlib.decompressobj(GZIP_OR_ZLIB)
+        try:
+            plain = reader.decompress(body, self._answer_bytes_max + 1)
+        except zlib.error:
+            return None
+        if len(plain) > self._answer_bytes_max:
+            raise self._too_large()
+        return plain if reader.eof else None
+
+    def _too_large(self) -> UpstreamProtocolError:
+        said = f"The upstream's answer has more than {self._answer_bytes_max} bytes"
+        return UpstreamProtocolError(said).because("answer too large")
 
     async def fetch(self, question: Question, connection: CallConnection | None = None) -> tuple[int, bytes]:
         """Return the status and the body of its answer to a question; whatever goes wrong is aiohttp's to raise.
 
-        If a connection ends before the answer, it is asked once more, on a new one.
+        A body that is not encoded as its `Content-Encoding` says is as if it were empty. If a connection ends before the answer, it
+        is asked once more, on a new one.
 
         Args:
             question: What is asked.
             connection: Is filled in; None: only `connected_s` is.
+
+        Raises:
+            UpstreamProtocolError: The answer is longer than the limit once it is decoded.
         """
         connection = connection or CallConnection(self)
         try:
@@ -402,7 +431,7 @@ class HttpClient:
             allow_redirects=False,  # an upstream must not choose what else we ask inside our network, and publish on its card
         )
         async with request as response:
-            return response.status, await response.read()
+            return response.status, self._decoded(await response.read(), response.headers) or b""
 
     async def listens(self, question: Question) -> bool:
         """Whether the upstream answers this question now, in whatever way; one that is only slow does."""
@@ -412,7 +441,7 @@ class HttpClient:
                 return status < 500
         except aiohttp.ConnectionTimeoutError:
             return False
-        except TimeoutError:
+        except (TimeoutError, UpstreamProtocolError):
             return True
         except (aiohttp.ClientError, OSError):
             return False

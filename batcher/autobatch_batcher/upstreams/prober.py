@@ -229,6 +229,8 @@ class Prober:
             raise Unlearnt(str(exc)) from exc
         answer = dialect.understood(await self._client.send(post, SAMPLE_TIMEOUT_S))
         if answer.status == 200:
+            if answer.flaw:
+                raise InvalidAnswer(f"{INVALID_ANSWER}: {answer.flaw}")
             try:
                 return components(dialect.cut(answer, "/embed", 1, ()))
             except UpstreamProtocolError as exc:

@@ -1,7 +1,7 @@
 """One upstream of several that are alike: calls to it, and what each says of how it is."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -76,7 +76,7 @@ class Replica(ReplicaState):
         Raises:
             UpstreamUnavailable, UpstreamTimeout: As `UpstreamClient.send` does.
             UpstreamChanged: It may have become another model meanwhile; its answer is not used.
-            InvalidAnswer: It names no error, and has not these rows.
+            InvalidAnswer: It names no error, and has not these rows, or cannot be read.
         """
         loop = asyncio.get_running_loop()
         breaker, fingerprint, refusals = self.breaker, self.standing.fingerprint, self._refusals
@@ -84,7 +84,7 @@ class Replica(ReplicaState):
             breaker.called()
         try:
             answer = await self.ask(post, timeout_s)
-            cut = answer if asked is None or answer.status >= BAD_REQUEST else self._cut(answer, asked, loop.time())
+            cut = answer if answer.status >= BAD_REQUEST else self._cut(answer, asked, loop.time())
         except UpstreamError as exc:
             self._note_unanswered(exc, timeout_s, loop.time())
             raise
@@ -156,20 +156,30 @@ class Replica(ReplicaState):
     def _changed(self) -> UpstreamChanged:
         return UpstreamChanged(self.standing.told).because(self.standing.silence or "model changed")
 
-    def _cut(self, answer: Answer, asked: AskedRows, now_s: float) -> Answer | InvalidAnswer:
-        """Return the answer with its rows, or what it is without them."""
+    def _cut(self, answer: Answer, asked: AskedRows | None, now_s: float) -> Answer | InvalidAnswer:
+        """Return the answer, with the rows that were asked for, or what it is without them."""
+        if answer.flaw:
+            return self._invalid(answer.flaw, (), now_s)
+        if asked is None:
+            return answer
         if answer.status != 200:  # of a redirect, of a part: whatever it has is not what was asked for
-            return self._invalid(f"The upstream answered {answer.status}", asked, now_s)
+            return self._invalid(f"The upstream answered {answer.status}", asked.inputs, now_s)
         try:
             return replace(answer, rows=self.dialect.cut(answer, asked.route, len(asked.inputs), asked.may_be_empty))
         except UpstreamProtocolError as exc:
-            return self._invalid(str(exc), asked, now_s)
+            return self._invalid(str(exc), asked.inputs, now_s)
 
-    def _invalid(self, said: str, asked: AskedRows, now_s: float) -> InvalidAnswer:
-        """Return the error, and count it as an outage, unless a single input explains it and those before it."""
+    def _invalid(self, said: str, asked: Collection[bytes], now_s: float) -> InvalidAnswer:
+        """Return the error, and count it as an outage, unless a single input explains it and those before it.
+
+        Args:
+            said: What is wrong with the answer.
+            asked: The inputs that may explain it.
+            now_s: The time now.
+        """
         self.failures.calls += 1
         self.failures.failed(INVALID_ANSWER, 0.0, now_s)
-        inputs = frozenset(asked.inputs)
+        inputs = frozenset(asked)
         in_all = self._blamed & inputs
         self._blamed = in_all or inputs
         if in_all and self.breaker.is_closed:

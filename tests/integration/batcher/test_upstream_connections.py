@@ -1,19 +1,28 @@
 """Connections to the upstream that end, and answers without an end: what is sent again, and what the log is told."""
 
 import asyncio
+import gzip
 import itertools
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from autobatch_batcher.dialects.base import Post
+from autobatch_batcher.dialects.base import AskedRows, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.tuning.tuner import Tuner
+from autobatch_batcher.upstreams.breaker import FAILURES_MAX
 from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
-from autobatch_shared.contract.errors import UpstreamBroken, UpstreamChanged, UpstreamError, UpstreamProtocolError
+from autobatch_shared.contract.errors import (
+    InvalidAnswer,
+    UpstreamBroken,
+    UpstreamChanged,
+    UpstreamError,
+    UpstreamProtocolError,
+)
 
 Serving = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[None]]
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[[1]]"
@@ -148,6 +157,58 @@ async def test_an_answer_above_the_limit_is_not_read(head: bytes) -> None:
         with pytest.raises(UpstreamProtocolError, match="more than 1000 bytes"):
             await upstream.call(CALL, 5)
         assert upstream.is_healthy
+
+
+@asynccontextmanager
+async def upstream_that_says(answer: bytes) -> AsyncIterator[Replica]:
+    """One with its card, that gives this answer to every call."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _number: int) -> None:
+        while True:
+            said = answer
+            if (await reader.readuntil(b"\r\n\r\n")).startswith(b"POST"):
+                await reader.readexactly(len(CALL.body))
+            else:
+                said = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(CARD), CARD)
+            writer.write(said)
+
+    async with upstream_that(serve) as upstream:
+        upstream.take_card(Tei().card(CARD), 0.0)
+        upstream.learnt(1, 0.0)
+        yield upstream
+
+
+@pytest.mark.parametrize("encoding", [b"gzip", b"deflate", b"br", b"zstd"])
+@pytest.mark.parametrize("asked", [None, AskedRows("/embed", [b'"text"'])], ids=["passed on", "rows"])
+async def test_an_answer_that_is_not_encoded_as_it_says_is_invalid(encoding: bytes, asked: AskedRows | None) -> None:
+    """The upstream has not hung up on the call: a proxy before it has left, or set, a header that is wrong."""
+    said = GOOD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: %b\r\n\r\n" % encoding)
+    async with upstream_that_says(said) as upstream:
+        for _ in range(FAILURES_MAX):
+            assert upstream.is_well
+            with pytest.raises(InvalidAnswer, match="Content-Encoding") as raised:
+                await upstream.call(CALL, 5, asked)
+            assert raised.value.cause.startswith("invalid answer: ")
+        assert (upstream.breaker.is_closed, upstream.trouble) == (False, "invalid answer")
+
+
+@pytest.mark.parametrize("encode", [gzip.compress, zlib.compress])
+async def test_an_answer_that_is_encoded_is_read(encode: Callable[[bytes], bytes]) -> None:
+    async def call(body: bytes) -> bytes:
+        head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(encode(body))
+        async with upstream_that_says(head + encode(body)) as upstream:
+            return (await upstream.call(CALL, 5)).body
+
+    assert await call(b"[[1]]" * 200) == b"[[1]]" * 200
+    with pytest.raises(UpstreamProtocolError, match="more than 1000 bytes"):
+        await call(b"[[1]]" * 201)
+
+
+async def test_an_error_that_is_not_encoded_as_it_says_is_what_its_status_says() -> None:
+    said = GOOD.replace(b"200 OK", b"422 No").replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
+    async with upstream_that_says(said) as upstream:
+        answer = await upstream.call(CALL, 5)
+        assert (answer.status, answer.body, upstream.is_well) == (422, b"", True)
 
 
 @pytest.mark.parametrize(
