@@ -309,7 +309,7 @@ def test_a_key_that_sends_nearly_all_is_named_while_requests_are_refused() -> No
 
 
 def test_an_upstream_whose_calls_take_long_is_slow() -> None:
-    slow = UpstreamActivity(URL, 20, 300, 0, [(1600.0, 20)])
+    slow = UpstreamActivity(URL, 20, 300, 0, [(1540.0, 20)])
     found = view(worker(), batcher(upstreams=[slow]))
     assert [("slow", "warn")] == [(each.state, each.level) for each in found.upstreams]
     assert ["upstream http://up:80 is slow: half of its calls take 1.4 s or more"] == texts(found)
