@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from autobatch_shared.contract.errors import MalformedFrame, QueueUnavailable
@@ -21,7 +22,16 @@ from autobatch_shared.contract.status import (
     to_remember,
 )
 from autobatch_shared.redis.clock import unix_ms
-from autobatch_shared.redis.commands import Command, Commands, Script, all_of, expected_shape, in_one_message
+from autobatch_shared.redis.commands import (
+    Command,
+    Commands,
+    ReplyError,
+    Script,
+    all_of,
+    expected_shape,
+    in_one_message,
+    refusal_of,
+)
 from autobatch_shared.redis.link import RedisLink
 
 log = logging.getLogger(__name__)
@@ -30,6 +40,7 @@ T = TypeVar("T")
 
 SAMPLED = 4  # of the oldest jobs: their mean size stands for that of all
 LOOKED_AT = 16  # jobs of a queue, evenly from the oldest to the newest: whether their deadlines have passed stands for the others
+WRONG_TYPE = "WRONGTYPE"  # what Redis says of a value that is no string; MGET says that there is none
 OUTAGE_MAX_S = 2.0  # a connection that is back within it is no bad health
 
 
@@ -108,10 +119,14 @@ class Control:
 
     async def remembered(self, upstreams: Sequence[str]) -> dict[str, RememberedCalls]:
         """Return by URL what the batchers on duty for these upstreams had learnt last, where that can be read."""
-        keys = [self._learnt_prefix + url for url in upstreams]
-        values = await self._wait_out(lambda: self._link.execute("MGET", *keys))
         found = {}
-        for url, value in zip(upstreams, values, strict=True):
+        for url in upstreams:
+            try:
+                value = await self._wait_out(partial(self._link.execute, "GET", self._learnt_prefix + url))
+            except ReplyError as refused:
+                if refusal_of(refused) != WRONG_TYPE:
+                    raise
+                value = b""
             remembered = decode_remembered(value or b"")
             if remembered is not None:
                 found[url] = remembered

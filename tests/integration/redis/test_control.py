@@ -77,8 +77,10 @@ async def test_a_batcher_that_reports_hears_the_reports_of_all(redis_url: str) -
         assert {"b1": silent, "b2": own} == {each.id: each for each in await control.report("b2", own)}
 
 
-async def test_what_was_learnt_is_there_after_its_batcher_signed_off(redis_url: str) -> None:
-    """Of each upstream by itself, without what cannot be read."""
+async def test_what_was_learnt_is_there_after_its_batcher_signed_off(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of each upstream by itself, without what cannot be read, which is logged."""
     learnt = LearntCalls(100, "padded", 0.004, 5e-6, 0.0, 0.9, 0.1, 2, 8192)
     urls = [f"http://{name}" for name in "abcd"]
     upstreams = [UpstreamStatus(url, True, 32, 0, counts_for="0f", learnt=learnt) for url in urls]
@@ -92,5 +94,7 @@ async def test_what_was_learnt_is_there_after_its_batcher_signed_off(redis_url: 
         await redis.rpush(KEYS.learnt(urls[2]), "a list")
 
         assert {urls[0]: RememberedCalls(1, "0f", learnt)} == await control.remembered(urls)
+        unread = [record for record in caplog.records if record.message == "learnt_unreadable"]
+        assert urls[1:3] == [vars(record)["upstream"] for record in unread]
         assert 0 < await redis.pttl(KEYS.learnt(urls[0])) <= LEARNT_TTL_MS
         await redis.delete(*[KEYS.learnt(url) for url in urls[1:]])
