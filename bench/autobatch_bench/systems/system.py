@@ -7,6 +7,7 @@ More than 250 lines, because what is described, started and waited for is one li
 """
 
 import http.client
+import itertools
 import os
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from autobatch_bench.load.traffic import Endpoint
 from autobatch_bench.systems.outsider import Outsider
@@ -29,6 +31,7 @@ from autobatch_shared.settings.definitions import PROCESSES
 from autobatch_shared.settings.loading import names_of
 
 START_S = 60.0  # the embedder builds its graph at the first start
+OUTSIDER_TRIES = 3
 HOST = "127.0.0.1"
 EMBEDDER_THREADS = "2"
 
@@ -115,34 +118,40 @@ def started(
     with ExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory(prefix="ab-")))
         crew = _Crew(stack, home)
-        upstream_target, upstream_grpc = crew.free_target(), crew.free_target()
-        upstream_pid = crew.start(*_upstream(upstream, loop, upstream_target.port, upstream_grpc.port))
-        has_grpc = isinstance(upstream, Outsider) and upstream.has_grpc
-        upstream_url = f"grpc://{HOST}:{upstream_grpc.port}" if has_grpc else f"http://{HOST}:{upstream_target.port}"
         redis = find_redis(search_path())
         redis_socket = home / "redis.sock"
         redis_pid = crew.start((*redis.argv, "--port", "0", "--unixsocket", str(redis_socket), "--save", ""), {})
-        shared = {"load tool": [os.getpid()], "upstream": [upstream_pid]}
         if isinstance(upstream, Outsider):
-            crew.wait_until_connected(
-                upstream_target
-            )  # it need not have a `/health`; the proxies wait until it answers
+            running = crew.start_outsider(upstream)
         else:
-            crew.wait_until_healthy(upstream_target)
-        sides = {"direct": Side(upstream_target, shared)}
+            running = crew.start_upstream(upstream, loop)
+        shared = {"load tool": [os.getpid()], "upstream": [running.pid]}
+        sides = {"direct": Side(running.target, shared)}
         for plan in proxies:
             env = {
                 "REDIS_URL": f"unix://{redis_socket}",
                 "NAMESPACE": f"bench-{plan.name}",
-                "INFERENCE_URL": upstream_url,
+                "INFERENCE_URL": running.url,
             }
             sides |= crew.start_proxy(plan, env, {**shared, "redis": [redis_pid]})
         for peer in peers:
-            target = crew.free_target()
-            pid = crew.start(peer.argv(target.port, upstream_url), _of_others())
-            crew.wait_until_connected(target)
-            sides[peer.name] = Side(target, {**shared, "peer": [pid]}, is_peer=True)
+            proxy = crew.start_outsider(peer, running.url)
+            sides[peer.name] = Side(proxy.target, {**shared, "peer": [proxy.pid]}, is_peer=True)
         yield sides
+
+
+class Running(NamedTuple):
+    """A server that was started.
+
+    Attributes:
+        target: Where it is measured.
+        url: Where proxies call it.
+        pid: Of its process.
+    """
+
+    target: Endpoint
+    url: str
+    pid: int
 
 
 class _Crew:
@@ -155,6 +164,7 @@ class _Crew:
         self._clean = {name: value for name, value in os.environ.items() if name.lower() not in SETTINGS}
         self._clean["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path) or "."
         self._started: list[subprocess.Popen[bytes]] = []
+        self._logs = itertools.count()
 
     def free_target(self) -> Endpoint:
         """Return a free address."""
@@ -163,11 +173,37 @@ class _Crew:
 
     def start(self, argv: Sequence[str], env: Mapping[str, str]) -> int:
         """Start a process; return its pid."""
-        with (self._home / f"{len(self._started)}.log").open("wb") as log:
+        with (self._home / f"{next(self._logs)}.log").open("wb") as log:
             process = subprocess.Popen(argv, env={**self._clean, **env}, cwd=self._home, stdout=log, stderr=log)
         self._started.append(process)
         self._stack.callback(_end, process)
         return process.pid
+
+    def start_upstream(self, kind: UpstreamKind, loop: Loop) -> Running:
+        """Start an upstream of our own."""
+        target = self.free_target()
+        pid = self.start(*_upstream(kind, loop, target.port))
+        self.wait_until_healthy(target)
+        return Running(target, f"http://{HOST}:{target.port}", pid)
+
+    def start_outsider(self, program: Outsider, upstream: str = "", tries: int = OUTSIDER_TRIES) -> Running:
+        """Start a program of others; on other ports again if it ends at once, as it may need one that it was not given.
+
+        It need not have a `/health`: proxies wait until an upstream answers.
+        """
+        target, grpc = self.free_target(), self.free_target()
+        pid = self.start(program.argv(target.port, upstream, grpc.port), _of_others())
+        process = self._started[-1]
+        try:
+            self._wait(target, _is_listening)
+        except SystemStartError:
+            if process.poll() is None or tries == 1:
+                raise
+            print(f"{program.name} ended before it listened on port {target.port}: trying another", file=sys.stderr)
+            self._started.remove(process)
+            return self.start_outsider(program, upstream, tries - 1)
+        url = f"grpc://{HOST}:{grpc.port}" if program.has_grpc else f"http://{HOST}:{target.port}"
+        return Running(target, url, pid)
 
     def start_proxy(
         self, plan: ProxyPlan, env: Mapping[str, str], pids: Mapping[str, Sequence[int]]
@@ -211,14 +247,6 @@ class _Crew:
         """
         self._wait(target, _is_healthy)
 
-    def wait_until_connected(self, target: Endpoint) -> None:
-        """Wait until something listens: proxies of others need not have a `/health`.
-
-        Raises:
-            SystemStartError: It took longer than `START_S`, or one of the processes ended.
-        """
-        self._wait(target, _is_listening)
-
     def _wait(self, target: Endpoint, is_ready: Callable[[Endpoint], bool]) -> None:
         deadline = time.monotonic() + START_S
         while not is_ready(target):
@@ -229,11 +257,7 @@ class _Crew:
             time.sleep(0.05)
 
 
-def _upstream(
-    upstream: UpstreamKind | Outsider, loop: Loop, port: int, grpc_port: int
-) -> tuple[tuple[str, ...], dict[str, str]]:
-    if isinstance(upstream, Outsider):
-        return upstream.argv(port, grpc_port=grpc_port), _of_others()
+def _upstream(upstream: UpstreamKind, loop: Loop, port: int) -> tuple[tuple[str, ...], dict[str, str]]:
     if upstream is UpstreamKind.EMBEDDER:
         env = {
             "EMBEDDER_HOST": HOST,

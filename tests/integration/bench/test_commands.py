@@ -91,6 +91,24 @@ async def test_the_upstream_may_be_a_command() -> None:
     assert "p99 <= 10 ms" in out
 
 
+async def test_a_program_that_ends_at_once_is_tried_on_other_ports(tmp_path: Path) -> None:
+    """It may need another port than that which it was given, such as the next one, and that may be taken."""
+    tried = tmp_path / "tried"
+    serve = f"exec {sys.executable} -m autobatch_bench.systems.instant_upstream {{port}} asyncio"
+    command = f"sh -c '[ -e {tried} ] && {serve}; echo {{port}} >{tried}; exit 98'"
+    status, out, err = await bench("beside", "--upstream-command", command, "--concurrency", "2", *TINY)
+
+    assert status == 0, err
+    assert f"upstream ended before it listened on port {tried.read_text().strip()}" in err
+    assert "p99 <= 10 ms" in out
+
+
+async def test_a_program_that_ends_each_time_is_told_with_its_log() -> None:
+    status, _, err = await bench("beside", "--peer", "gone=sh -c 'echo no model; exit 3'", *TINY)
+
+    assert (status, err.count("ended before it listened"), err.count("no model")) == (1, 2, 3)
+
+
 async def test_a_peer_without_a_command_is_named() -> None:
     status, _, err = await bench("beside", "--peer", "rustworthy")
 
