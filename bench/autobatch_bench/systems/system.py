@@ -9,6 +9,7 @@ More than 250 lines, because what is described, started and waited for is one li
 import http.client
 import itertools
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -33,6 +34,8 @@ from autobatch_shared.settings.loading import names_of
 START_S = 60.0  # the embedder builds its graph at the first start
 OUTSIDER_TRIES = 3
 HOST = "127.0.0.1"
+#: Below those of outgoing connections: each of these keeps its port for a minute after its end, and load makes thousands.
+PORTS = range(20_000, 32_000)
 EMBEDDER_THREADS = "2"
 
 #: Settings that must not leak from the environment into the processes.
@@ -160,16 +163,19 @@ class _Crew:
     def __init__(self, stack: ExitStack, home: Path) -> None:
         self._stack = stack
         self._home = home
-        self._taken: list[int] = []
+        self._taken: set[int] = set()
         self._clean = {name: value for name, value in os.environ.items() if name.lower() not in SETTINGS}
         self._clean["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path) or "."
         self._started: list[subprocess.Popen[bytes]] = []
         self._logs = itertools.count()
 
     def free_target(self) -> Endpoint:
-        """Return a free address."""
-        self._taken.append(ports.choose(HOST, 0, self._taken))
-        return Endpoint(HOST, self._taken[-1])
+        """Return a free address; the next port is free, too, as some servers take that one for their metrics."""
+        while True:
+            both = (port := random.SystemRandom().choice(PORTS), port + 1)
+            if self._taken.isdisjoint(both) and all(ports.is_free(HOST, each) for each in both):
+                self._taken.update(both)
+                return Endpoint(HOST, port)
 
     def start(self, argv: Sequence[str], env: Mapping[str, str]) -> int:
         """Start a process; return its pid."""

@@ -16,6 +16,8 @@ from autobatch_bench.load.workloads import WorkloadKind, make, several_short
 from autobatch_bench.systems.rig import Rig
 from autobatch_bench.systems.system import UpstreamKind, started
 
+OUTGOING_FIRST = 32_768  # the first port of an outgoing connection on Linux
+
 
 def rig_on(upstream: UpstreamKind) -> Iterator[Rig]:
     """An upstream alone."""
@@ -35,6 +37,11 @@ def tei_queue() -> Iterator[Rig]:
 
 def target_of(rig: Rig) -> Endpoint:
     return rig.sides["direct"].target
+
+
+def test_no_outgoing_connection_can_have_taken_their_ports(instant: Rig, tei_queue: Rig) -> None:
+    """Nor the next ones, which some servers take without asking: a connection that has ended keeps its own for a minute."""
+    assert all(target_of(rig).port + 1 < OUTGOING_FIRST for rig in (instant, tei_queue))
 
 
 def test_both_answer_with_the_oracles_vectors(instant: Rig, tei_queue: Rig) -> None:
