@@ -143,7 +143,7 @@ def started(
         yield sides
 
 
-class Running(NamedTuple):
+class StartedServer(NamedTuple):
     """A server that was started.
 
     Attributes:
@@ -185,14 +185,14 @@ class _Crew:
         self._stack.callback(_end, process)
         return process.pid
 
-    def start_upstream(self, kind: UpstreamKind, loop: Loop) -> Running:
+    def start_upstream(self, kind: UpstreamKind, loop: Loop) -> StartedServer:
         """Start an upstream of our own."""
         target = self.free_target()
         pid = self.start(*_upstream(kind, loop, target.port))
         self.wait_until_healthy(target)
-        return Running(target, f"http://{HOST}:{target.port}", pid)
+        return StartedServer(target, f"http://{HOST}:{target.port}", pid)
 
-    def start_outsider(self, program: Outsider, upstream: str = "", tries: int = OUTSIDER_TRIES) -> Running:
+    def start_outsider(self, program: Outsider, upstream: str = "", tries: int = OUTSIDER_TRIES) -> StartedServer:
         """Start a program of others; on other ports again if it ends at once, as it may need one that it was not given.
 
         It need not have a `/health`: proxies wait until an upstream answers.
@@ -209,7 +209,7 @@ class _Crew:
             self._started.remove(process)
             return self.start_outsider(program, upstream, tries - 1)
         url = f"grpc://{HOST}:{grpc.port}" if program.has_grpc else f"http://{HOST}:{target.port}"
-        return Running(target, url, pid)
+        return StartedServer(target, url, pid)
 
     def start_proxy(
         self, plan: ProxyPlan, env: Mapping[str, str], pids: Mapping[str, Sequence[int]]
