@@ -25,7 +25,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from autobatch_proxy.dead_workers import forget_dead_workers
-from autobatch_proxy.queue.client import QueueCounts
+from autobatch_proxy.queue.in_flight import QueueCounts
 from autobatch_proxy.requests.alone import Alone
 from autobatch_shared.contract.frames import ReplyHeader
 from autobatch_shared.install_hints import DISTRIBUTION

@@ -11,8 +11,7 @@ from autobatch_batcher import reporter
 from autobatch_embedder.app import serving
 from autobatch_embedder.model import loaded_model
 from autobatch_embedder.model.loaded_model import Model
-from autobatch_proxy.queue import client as queue_client
-from autobatch_proxy.queue import fleet_watcher
+from autobatch_proxy.queue import fleet_watcher, inbox_reader
 from tests.support.servers.embedder_server import Send, sender, settings
 from tests.support.servers.locked_redis import LockedRedis
 
@@ -42,7 +41,7 @@ def _quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def _patient_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that wait for Redis as long as a busy machine needs to start it again, and not only two seconds."""
-    monkeypatch.setattr(queue_client, "OUTAGE_PATIENCE_S", 25.0)
+    monkeypatch.setattr(inbox_reader, "OUTAGE_PATIENCE_S", 25.0)
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
-from autobatch_proxy.queue.client import QueueClient, QueueCounts
+from autobatch_proxy.queue.client import QueueClient
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
-from autobatch_proxy.queue.in_flight import Reply
+from autobatch_proxy.queue.in_flight import QueueCounts, Reply
 from autobatch_proxy.queue.one_model import Clients, ask_one_model
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract.errors import QueueUnavailable

@@ -15,7 +15,7 @@ import msgspec
 
 from autobatch_proxy.models.directory import UNNAMED, Directory
 from autobatch_proxy.models.model_end import ModelEnd
-from autobatch_proxy.queue.client import OUTAGE_PATIENCE_S
+from autobatch_proxy.queue.inbox_reader import OUTAGE_PATIENCE_S
 from autobatch_shared.contract.errors import DeadlineExceeded, NoBatcher, QueueUnavailable
 from autobatch_shared.contract.keys import ANNOUNCED_TTL_MS
 from autobatch_shared.contract.model_names import Announcement

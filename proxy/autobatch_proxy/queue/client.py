@@ -1,61 +1,55 @@
-"""The queue's client: pushes go out once per event-loop tick, replies come in through one reader.
+"""The queue's client: accepts requests, and pushes their jobs once per event-loop tick; `inbox_reader` brings the replies.
 
-1. Every accepted job has one future in `_waiting`; a request that ends takes its own out. Late and unknown replies are counted.
+1. Every accepted job has one future in `_waiting`; a request that ends takes its own out.
 2. A handler waits until its replies are there, its deadline, or the queue is known to have lost its jobs.
 3. A connection may break at any time, and Redis may lose what it was told: `lost_jobs` compares what waits here with what
    Redis has.
 4. A push that did not reach Redis, or perhaps did not, fails no request: it is compared, too, once there is a connection.
-   Only in an outage that has outlasted OUTAGE_PATIENCE_S requests are refused at once.
+   Only in an outage that has outlasted `inbox_reader.OUTAGE_PATIENCE_S` requests are refused at once.
 
-More than 250 lines, because pushing, waiting and reading all share `_waiting`.
+More than 250 lines, because a request is accepted, pushed, pushed again and ended here.
 """
 
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 from autobatch_proxy.queue.admission import Backlog, is_in_time, retry_after_s
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
-from autobatch_proxy.queue.in_flight import Deadlines, Reply, WaitingRequest, fail, frame_of, largest_body_bytes
-from autobatch_proxy.queue.lost_jobs import LostJobs
+from autobatch_proxy.queue.in_flight import (
+    Deadlines,
+    QueueCounts,
+    Reply,
+    WaitingRequest,
+    fail,
+    fail_all,
+    frame_of,
+    largest_body_bytes,
+)
+from autobatch_proxy.queue.inbox_reader import InboxReader
 from autobatch_proxy.queue.value_limit import ValueLimit
-from autobatch_proxy.requests.answer_size import too_large
-from autobatch_proxy.requests.plan import UNLIMITED, Plan
-from autobatch_shared.bell import Bell, let_others_run, pause
+from autobatch_proxy.requests.plan import Plan
 from autobatch_shared.contract import frames
 from autobatch_shared.contract.errors import (
     AnswerTooLarge,
-    AutobatchError,
     DeadlineExceeded,
-    MalformedFrame,
     NoBatcher,
     QueueFull,
     QueueUnavailable,
     RequestTooLarge,
-    UpstreamTimeout,
 )
 from autobatch_shared.contract.status import Fleet
-from autobatch_shared.measuring.count import Count
 from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.redis.commands import in_own_words, is_refusal, refusal_of
-from autobatch_shared.redis.link import RETRY_PAUSE_S, RedisLink
+from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.worker_queue import WorkerQueue
 
 log = logging.getLogger(__name__)
 
-INBOX_BLOCK_S = 0.5  # well below half of the link's silence limit; also how soon a stop or a lost reply is noticed
-IDLE_BLOCK_S = 0.01  # a look that no request waits for: whether Redis is there
-#: So many jobs are asked for with the inbox: a reply that is not there yet costs Redis 0.1 us, another round trip 30.
-AWAITED_MAX = 16
-OUTAGE_PATIENCE_S = 2.0  # a Redis that restarts within it fails no request
 FIRST_CONNECTION_S = 1.0
-CLOCK_SYNC_S = 10.0
-TOO_LATE = {DeadlineExceeded.code, UpstreamTimeout.code}  # the job's deadline expired, before its call or in it
 
 
 class JobClient(Protocol):
@@ -71,21 +65,6 @@ class JobClient(Protocol):
             DeadlineExceeded: After `timeout_s` seconds.
         """
         ...
-
-
-@dataclass(slots=True)
-class QueueCounts:
-    """What happened at one client.
-
-    Attributes:
-        late_replies: Replies to requests that had ended.
-        broken_replies: Replies that are not what a batcher sends.
-        departures: Requests that ended before their replies came.
-    """
-
-    late_replies: Count
-    broken_replies: Count
-    departures: Count
 
 
 def new_worker_id() -> str:
@@ -127,7 +106,6 @@ class QueueClient:
         self._worker = worker
         self._inputs_max = inputs_max
         self._clock = RedisClock()
-        self._clock_synced_mono_s = float("-inf")
         self._jobs_made = 0
         # Looked up once: before Python 3.12 each look-up is a system call, 3 % of a worker.
         self._loop = asyncio.get_running_loop()
@@ -135,14 +113,19 @@ class QueueClient:
         self._deadlines = Deadlines(self._loop)
         self._outbox: list[WaitingRequest] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._reading_large = asyncio.Lock()
-        self._reader: asyncio.Task[None] | None = None
-        self._asked = Bell()
-        self._lost = LostJobs(queue, self._clock, self._waiting, self._deliver, self._push_again)
+        self._reader = InboxReader(
+            queue,
+            link,
+            inbox_link,
+            self._clock,
+            self._waiting,
+            counts,
+            self._check_batchers,
+            self._push_again,
+            self._spawn,
+        )
+        self._asked, self._lost = self._reader.asked, self._reader.lost
         self._value_limit = ValueLimit(link)
-        self._is_unavailable = False
-        self._refused_mono_s: float | None = None  # since when the reader is connected and refused
-        self._is_given_up = False  # an outage has lasted too long; nothing is waited for until it ends
         self._is_refused = False
         self._refusal = ""  # of the last push, in Redis's word
         self._is_answered = True
@@ -164,7 +147,7 @@ class QueueClient:
     @property
     def is_connected(self) -> bool:
         """Whether a request would be pushed and its reply be read now."""
-        return self._link.is_connected and self._inbox_link.is_connected
+        return self._reader.is_connected
 
     @property
     def refusal(self) -> str:
@@ -178,14 +161,13 @@ class QueueClient:
         # So that a worker which starts beside others refuses nothing; without Redis it starts all the same.
         await self._link.wait_connected(FIRST_CONNECTION_S)
         await self._inbox_link.wait_connected(FIRST_CONNECTION_S)
-        self._reader = asyncio.create_task(self._read_for_ever(), name="inbox-reader")
+        self._reader.start()
 
     async def close(self) -> None:
         """Stop reading and drop the connections. What still waits fails, as its batchers have gone."""
-        self._fail_all(NoBatcher)
-        if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.gather(self._reader, *self._tasks, return_exceptions=True)
+        fail_all(self._waiting, NoBatcher)
+        await self._reader.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._deadlines.close()
         with suppress(QueueUnavailable):  # then they end with their TTL
             await self._queue.delete_received()
@@ -308,7 +290,7 @@ class QueueClient:
             if not self._is_refused:  # once an outage; and Redis's own words are not for clients
                 log.warning("push_failed", extra={"error": str(error)})
             self._is_refused, self._refusal = True, refusal_of(error)
-            if not is_refusal(error) and not self._is_given_up:
+            if not is_refusal(error) and not self._reader.is_given_up:
                 self._lost.may_be = True
                 self._doubt_sizes(requests)
                 return
@@ -361,152 +343,16 @@ class QueueClient:
         with suppress(QueueUnavailable):  # then they cannot be claimed either, or are computed in vain
             await self._queue.forget(jobs, ttl_ms)
 
-    async def _read_for_ever(self) -> None:
-        """Supervise the reader: no error ends it."""
-        while True:
-            try:
-                await self._lost.find()
-                await self._sync_clock()
-                self._check_batchers()
-                await self._read_once()
-                self._is_unavailable = self._is_given_up = False
-                self._refused_mono_s = None
-            except QueueUnavailable as error:
-                if not self._is_unavailable:  # once an outage, not once a try
-                    log.warning("inbox_unavailable", extra={"error": str(error)})
-                self._is_unavailable = True
-                await self._wait_out(error)
-            except Exception:  # the next reply must still be read
-                log.exception("inbox_reader_failed")
-                await self._wait_out()
-
-    async def _read_once(self) -> None:
-        """Wait for replies, and give them to their handlers; where nothing is awaited, for a request."""
-        awaited = self._awaited()
-        if awaited == [] and await self._asked.wait(INBOX_BLOCK_S):
-            return
-        found: dict[str, bytes] = {}
-        if read_along := [job for job in awaited or [] if not self._is_large(job)]:
-            jobs, found = await self._queue.pop_and_read(INBOX_BLOCK_S, read_along)
-        else:
-            jobs = await self._queue.pop_inbox(INBOX_BLOCK_S if self._waiting else IDLE_BLOCK_S)
-        if not jobs:
-            await self._queue.delete_received()
-            await self._lost.note_silence()
-            return
-        if expired := self._give(list(found), list(found.values()), missing_is_fine=False):
-            self._spawn(self._lost.judge_expired(expired))
-        if others := [job for job in jobs if job not in found]:
-            self._spawn(self._deliver(others))
-        await let_others_run()  # the handlers that were woken: they answer before this reader looks again
-
-    def _awaited(self) -> list[str] | None:
-        """The jobs without a reply, which are read with the inbox, in one round trip; None while many wait: most come later."""
-        if len(self._waiting) > AWAITED_MAX:
-            return None
-        return [job for job, each in self._waiting.items() if not each.future_of(job).done()]
-
-    async def _wait_out(self, error: QueueUnavailable | None = None) -> None:
-        """Wait for the connections, or until Redis refuses no more; fail every request when that takes too long."""
-        self._lost.may_be = True
-        now_s = self._loop.time()
-        self._refused_mono_s = (self._refused_mono_s or now_s) if self.is_connected else None
-        await pause(RETRY_PAUSE_S)
-        back = await self._link.wait_connected(OUTAGE_PATIENCE_S) and await self._inbox_link.wait_connected(
-            OUTAGE_PATIENCE_S
-        )
-        if not back or now_s - (self._refused_mono_s or now_s) > OUTAGE_PATIENCE_S:
-            self._is_given_up = True
-            self._fail_all(partial(in_own_words, error or QueueUnavailable()))
-
-    async def _sync_clock(self) -> None:
-        now_mono_s = self._loop.time()
-        if now_mono_s - self._clock_synced_mono_s > CLOCK_SYNC_S:
-            await self._lost.sync_clock()
-            self._clock_synced_mono_s = now_mono_s
-
     def _check_batchers(self) -> None:
         """Fail every waiting request while no batcher will come, or there is one that would not answer it."""
         if not self._watcher.may_come_back:
-            self._fail_all(NoBatcher)
+            fail_all(self._waiting, NoBatcher)
         is_answered = self._watcher.fleet.answers_our_frames
         if not is_answered:
             if self._is_answered:
                 log.error("versions_differ", extra={"requests_failed": len(self._waiting)})
-            self._fail_all(partial(versions_differ, self._watcher.fleet))
+            fail_all(self._waiting, partial(versions_differ, self._watcher.fleet))
         self._is_answered = is_answered
-
-    async def _deliver(self, jobs: list[str], *, missing_is_fine: bool = False) -> None:
-        """Fetch replies and wake their handlers; replies that may be large one at a time, so that few are in memory."""
-        large = [job for job in jobs if self._is_large(job)]
-        if not large:
-            await self._fetch(jobs, missing_is_fine=missing_is_fine)
-            return
-        usual = [job for job in jobs if job not in large]
-        if usual:
-            await self._fetch(usual, missing_is_fine=missing_is_fine)
-        for job in large:
-            async with self._reading_large:
-                if job in self._waiting:  # else its request had too much already: the reply ends with its TTL
-                    await self._fetch([job], missing_is_fine=missing_is_fine)
-
-    def _is_large(self, job: str) -> bool:
-        request = self._waiting.get(job)
-        return request is not None and request.plan.answer_bytes_max != UNLIMITED
-
-    async def _fetch(self, jobs: list[str], *, missing_is_fine: bool) -> None:
-        try:
-            found = await self._queue.read_replies(jobs)
-        except QueueUnavailable:
-            self._lost.may_be = True
-            return
-        if expired := self._give(jobs, found, missing_is_fine=missing_is_fine):
-            await self._lost.judge_expired(expired)
-
-    def _give(
-        self, jobs: Sequence[str], found: Sequence[bytes | None], *, missing_is_fine: bool
-    ) -> list[tuple[str, Reply]]:
-        """Wake the handlers, as `_wake` does, and let the replies that came be deleted."""
-        # Only those: a reply that was not there yet may be by now.
-        self._queue.note_received([job for job, frame in zip(jobs, found, strict=True) if frame is not None])
-        return self._wake(jobs, found, missing_is_fine=missing_is_fine)
-
-    def _wake(
-        self, jobs: Sequence[str], found: Sequence[bytes | None], *, missing_is_fine: bool
-    ) -> list[tuple[str, Reply]]:
-        """Give each handler its own reply. Return those of jobs that expired, though time is left here."""
-        expired = []
-        for job, frame in zip(jobs, found, strict=True):
-            if frame is None and missing_is_fine:
-                continue
-            request = self._waiting.get(job)
-            if request is None or frame is None or (future := request.future_of(job)).done():
-                if request is not None and frame is None and not request.future_of(job).done():
-                    self._lost.may_be = True  # announced and gone, as after a step of Redis's clock: it may be lost
-                self._counts.late_replies.total += 1
-                continue
-            try:
-                header, body = frames.decode_reply(frame)
-            except MalformedFrame as error:
-                self._counts.broken_replies.total += 1
-                future.set_exception(error)
-                continue
-            if header.id != job:
-                self._counts.broken_replies.total += 1
-                future.set_exception(MalformedFrame("The reply is that of another job"))
-            elif header.fault in TOO_LATE and self._lost.may_push_again(request, job):
-                expired.append((job, (header, body)))
-            else:
-                request.bytes_read += len(body)
-                if request.bytes_read > request.plan.answer_bytes_max and len(request.futures) > 1:
-                    fail(request, partial(too_large, request.plan.answer_bytes_max))
-                else:
-                    future.set_result((header, body))
-        return expired
-
-    def _fail_all(self, error: Callable[[], AutobatchError]) -> None:
-        for request in list(self._waiting.values()):
-            fail(request, error)
 
     def _spawn(self, coroutine: "asyncio._CoroutineLike[None]") -> None:
         task = self._loop.create_task(coroutine)

@@ -1,13 +1,15 @@
 """One request from its push to its last reply: what it takes to push its jobs, to push them again, and to end in time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import msgspec
 
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract.errors import AutobatchError, DeadlineExceeded
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader, encode
+from autobatch_shared.measuring.count import Count
 
 Reply = tuple[ReplyHeader, bytes]
 
@@ -78,6 +80,12 @@ def fail(request: WaitingRequest, error: Callable[[], AutobatchError]) -> None:
             future.set_exception(error())
 
 
+def fail_all(waiting: Mapping[str, WaitingRequest], error: Callable[[], AutobatchError]) -> None:
+    """Fail all that waits."""
+    for request in list(waiting.values()):
+        fail(request, error)
+
+
 class Deadlines:
     """Fails requests whose deadline has expired: one timer for all of them.
 
@@ -134,3 +142,18 @@ def _step_of(request: WaitingRequest) -> int:
 def largest_body_bytes(plan: Plan) -> int:
     """Return the bytes of the largest body of a plan's jobs."""
     return max([len(planned.body) for planned in plan.jobs])
+
+
+@dataclass(slots=True)
+class QueueCounts:
+    """What happened at one client.
+
+    Attributes:
+        late_replies: Replies to requests that had ended.
+        broken_replies: Replies that are not what a batcher sends.
+        departures: Requests that ended before their replies came.
+    """
+
+    late_replies: Count
+    broken_replies: Count
+    departures: Count

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from autobatch_proxy.queue.client import INBOX_BLOCK_S
+from autobatch_proxy.queue.inbox_reader import INBOX_BLOCK_S
 from autobatch_shared.bell import Bell
 from autobatch_shared.contract.keys import Keys
 from tests.support.clerk import Clerk, open_clerk

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from autobatch_bench.checking.oracle import answer
-from autobatch_proxy.queue.client import QueueClient, QueueCounts, new_worker_id
+from autobatch_proxy.queue.client import QueueClient, new_worker_id
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.queue.in_flight import QueueCounts
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.measuring.count import Count
