@@ -86,7 +86,7 @@ class Reporter:
     @property
     def excluded(self) -> dict[str, str]:
         """The upstreams that are not called, and why."""
-        return {each.name: each.standing.reason for each in self._pool.upstreams if not each.is_included}
+        return {each.name: each.reason for each in self._pool.upstreams if not each.is_included}
 
     @property
     def waits_for(self) -> dict[str, str]:

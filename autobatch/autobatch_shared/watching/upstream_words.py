@@ -42,7 +42,12 @@ def kind_of_cause(cause: str) -> str:
 
 def obstacle_words(upstream: UpstreamStatus) -> str:
     """Return why an upstream cannot be called, by its last probe and calls; empty where it can."""
-    return upstream.reason or CAUSES.get(upstream.fault, upstream.fault)
+    return upstream.reason or words_of(upstream.fault)
+
+
+def words_of(fault: str) -> str:
+    """Return what a probe found wrong."""
+    return CAUSES.get(fault, fault)
 
 
 def failure_words(seen: Sequence[FailedCalls]) -> str:

@@ -219,7 +219,7 @@ class Attempts:
             return
         slot.move_to(self._pool.other_than(slot, call.inputs))
         if not slot.upstream.is_included:
-            error = UpstreamUnavailable(f"No upstream serves the model: {slot.upstream.standing.reason}")
+            error = UpstreamUnavailable(f"No upstream serves the model: {slot.upstream.reason}")
             error.cause = EXCLUDED
             if self._pool.has_other_than(slot.upstream) or self._pool.may_wait(asyncio.get_running_loop().time()):
                 raise NotNow(error, error.cause)

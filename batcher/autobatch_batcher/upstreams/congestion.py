@@ -8,6 +8,7 @@ An upstream refuses what others than this batcher send it, too, and no card says
 4. Where it refuses what it has taken before, others send more now: its limit is looked for anew.
 5. One that says when to come again may count calls, not inputs: then a smaller call is a call all the same. So calls stay as large as they
    are, fewer are in flight, and what is refused alone waits for its time. Only where that was too short, again and again, are calls smaller.
+6. So may one that refuses the smallest call, alone, after it took as much: it is asked as one that says when, after pauses of ours.
 
 Times are passed in.
 """
@@ -40,6 +41,8 @@ class Congestion:
         self._refusals = 0  # in a row
         self._vain_pauses = 0  # in a row: of calls that were refused though nothing else was in flight
         self._taken = 0  # the most inputs in flight that were not too many
+        self._answered_most = 0  # the same, since something was refused first
+        self._counts_calls = False  # as far as is known
         self._refused_at = inf  # and the least that were
         self._patience_s = PATIENCE_MIN_S
         self._try_more_s = -inf
@@ -63,9 +66,15 @@ class Congestion:
         if asked_s is not None:
             self.wait(now_s + min(max(asked_s, PAUSE_MIN_S), ASKED_MAX_S))
         if is_new:
-            stays_full = asked_s is not None and self._vain_pauses < VAIN_PAUSES_MAX
-            if stays_full and in_flight_inputs <= call_inputs:
+            is_alone, is_patient = in_flight_inputs <= call_inputs, self._vain_pauses < VAIN_PAUSES_MAX
+            is_smallest = min(call_inputs, self.inputs_max) <= 1
+            if is_patient and is_alone and is_smallest and call_inputs <= self._answered_most:
+                self._keep_full()
+            self._counts_calls &= is_patient
+            stays_full = is_patient and (self._counts_calls or asked_s is not None)
+            if stays_full and is_alone:
                 self._come_later(now_s)
+                is_trial = False
             else:
                 self._cut(in_flight_inputs, now_s, call_inputs if stays_full else 1, is_trial=is_trial)
         if asked_s is None and not is_trial:
@@ -82,13 +91,21 @@ class Congestion:
             self.is_felt = False
             return
         self._taken = max(self._taken, in_flight_inputs)
+        self._answered_most = max(self._answered_most, in_flight_inputs)
         self._answered += inputs
         if self._answered < self.inputs_max:
             return
         self._answered = 0
         self._widen(now_s)
         if self.inputs_max > KNOWN_MAX_INPUTS:
-            self.inputs_max, self.is_felt, self._taken = inf, False, 0
+            self.inputs_max, self.is_felt, self._taken, self._answered_most = inf, False, 0, 0
+            self._counts_calls = False
+
+    def _keep_full(self) -> None:
+        """Make no smaller calls than were answered, and try larger ones: no smaller ones are possible, and these were refused, too."""
+        if not self._counts_calls:
+            self._counts_calls = True
+            self.inputs_max, self._refused_at = max(self.inputs_max, self._answered_most), inf
 
     def _come_later(self, now_s: float) -> None:
         """Count a call that was refused alone."""

@@ -19,7 +19,7 @@ from autobatch_batcher.upstreams.standing import NO_RECORD, NOT_LEARNT, Standing
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card
 from autobatch_shared.contract.models import ServedModel, model_of
 from autobatch_shared.contract.status import UpstreamStatus
-from autobatch_shared.watching.upstream_words import INVALID_ANSWER, kind_of_cause
+from autobatch_shared.watching.upstream_words import INVALID_ANSWER, kind_of_cause, words_of
 
 log = logging.getLogger(__name__)
 
@@ -136,9 +136,15 @@ class ReplicaState:
         return self.is_well and self.lost_s > self.answered_s
 
     @property
+    def reason(self) -> str:
+        """Why it is excluded, which where it could not be asked is why; empty if it is not."""
+        reason = self.standing.reason
+        return f"{NOT_LEARNT}: {words_of(self._fault)}" if self._fault and reason in (NO_RECORD, NOT_LEARNT) else reason
+
+    @property
     def obstacle(self) -> str:
         """Why it is not usable; empty if it is."""
-        return "" if self.is_usable else self.standing.reason or self._fault or NOT_LEARNT
+        return "" if self.is_usable else self.reason or self._fault or NOT_LEARNT
 
     @property
     def trouble(self) -> str:
@@ -185,7 +191,7 @@ class ReplicaState:
             batch_tokens_max=min(self.limits.batch_tokens_max, self.limits.total_tokens_max),
             card=self.card if is_known else NO_CARD,
             counts_for=self.standing.counts_for(now_s),
-            reason=self.standing.reason,
+            reason=self.reason,
             fault=self._fault,
             may_be_called=self.is_well,
             is_on_duty=self.duty.is_on,
@@ -326,7 +332,7 @@ class ReplicaState:
 
     def set_health(self, *, healthy: bool, why: str, now_s: float) -> None:
         """Take note of whether it is well, and why we think so."""
-        if healthy != self.is_healthy:
+        if healthy != self.is_healthy or not (healthy or self._fault):  # also of one that was never well
             log.log(
                 logging.INFO if healthy else logging.WARNING,
                 "upstream_health_changed",

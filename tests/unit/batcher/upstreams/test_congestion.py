@@ -195,3 +195,51 @@ def test_a_job_that_is_larger_than_the_window_pauses_when_it_is_refused() -> Non
 
     assert congestion.inputs_max < 5
     assert congestion.pause_ends_s > NOW_S + 23
+
+
+def answered_of_a_rate(calls_per_s: float, inputs_per_s: float, seconds: float, call_s: float = 0.02) -> float:
+    """One call after the other with what has come in meanwhile, to an upstream that counts calls; return the share that was answered."""
+    congestion, now_s, calls, answered = Congestion(), NOW_S, calls_per_s, 0.0
+    while now_s < NOW_S + seconds:
+        began_s, waiting = now_s, inputs_per_s * (now_s - NOW_S) - answered
+        inputs = int(min(congestion.inputs_max, waiting, 32))
+        if inputs and calls >= 1:
+            now_s += call_s
+            calls -= 1
+            congestion.answered(inputs, inputs, now_s)
+            answered += inputs
+        elif inputs:
+            now_s += 0.001
+            congestion.refused(began_s, now_s, inputs, None, inputs)
+            now_s = max(now_s, congestion.pause_ends_s)
+        else:
+            now_s += 0.001
+        calls = min(calls_per_s, calls + (now_s - began_s) * calls_per_s)
+    return answered / (inputs_per_s * seconds)
+
+
+def test_calls_of_an_upstream_that_counts_them_and_does_not_say_when_to_come_again_become_full() -> None:
+    """The smaller they are the more of them it refuses."""
+    assert answered_of_a_rate(20, 300, 20.0) > 0.95
+
+
+def test_the_smallest_call_that_is_refused_alone_though_it_was_taken_shows_nothing_of_the_size() -> None:
+    congestion = refused(6, 2)
+    congestion.answered(1, 1, NOW_S + 10)
+    assert 2.0 == congestion.inputs_max
+    congestion.refused(NOW_S + 20, NOW_S + 20, 1, None, 1)
+
+    assert 2.0 == congestion.inputs_max
+    assert NOW_S + 20 < congestion.pause_ends_s
+
+
+def test_where_that_goes_on_calls_are_smaller_again() -> None:
+    """Others fill it, and what they leave is less than it took before."""
+    congestion, now_s = refused(1, 64), NOW_S + 10
+    congestion.answered(32, 32, now_s)
+    congestion.refused(now_s + 1, now_s + 1, 1, None, 1)
+    for _ in range(VAIN_PAUSES_MAX):
+        now_s = congestion.pause_ends_s
+        congestion.refused(now_s, now_s, 32, None, 32)
+
+    assert congestion.inputs_max <= 16
