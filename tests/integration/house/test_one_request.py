@@ -10,20 +10,9 @@ from tests.support.paths import ROOT
 FILES_MAX = 47
 ONE_REQUEST = re.compile(r"^## One request$(.*?)^## ", re.MULTILINE | re.DOTALL)
 BOLD_LINK = re.compile(r"\*\*\[`[^`]+`\]\(([^)#:]+)\)\*\*")
-#: Where a beat of the lease falls into the request, or the second at which processes say what they did; or where its call takes
-#: far from what was expected.
-SOMETIMES = {
-    "autobatch/autobatch_shared/redis/watching/activities.py",
-    "autobatch/autobatch_shared/redis/watching/publishing.py",
-    "autobatch/autobatch_shared/watching/durations.py",
-    "autobatch/autobatch_shared/watching/per_second.py",
-    "autobatch/autobatch_shared/watching/recent_counts.py",
-    "batcher/autobatch_batcher/batcher_activity.py",
-    "batcher/autobatch_batcher/claiming/lease.py",
-    "batcher/autobatch_batcher/claiming/recent_batches.py",
-    "batcher/autobatch_batcher/tuning/surprise.py",
-    "proxy/autobatch_proxy/worker_activity.py",
-}
+#: One after the other: what is entered in each is the request's own, and not of a beat or a report beside it.
+REQUESTS = 8
+SURPRISE = "batcher/autobatch_batcher/tuning/surprise.py"  # on a busy machine calls take far from what was expected
 
 
 async def test_one_request_enters_the_files_that_architecture_says(redis_url: str, upstream: FakeUpstream) -> None:
@@ -33,10 +22,12 @@ async def test_one_request_enters_the_files_that_architecture_says(redis_url: st
     async with ready_house(redis_url, upstream.url) as house:
         for _ in range(3):  # then its head is known
             await house.embed("before")
-        with files_entered() as files:
-            status, _ = await house.embed("hello")
+        seen: list[set[str]] = []
+        for number in range(REQUESTS):
+            with files_entered() as files:
+                assert (await house.embed(f"hello {number}"))[0] == 200
+            seen.append({str(file) for file in files})
 
-    assert status == 200
-    entered = {str(file) for file in files} - SOMETIMES
+    entered = set.intersection(*seen) - {SURPRISE}
     assert entered == named
     assert len(entered) <= FILES_MAX
