@@ -160,7 +160,8 @@ class WorkingLoop:
             return
         await self._look_at_waiting()
         stands_by = self._pool.stands_by
-        replica = self._pool.free(self._loop.time(), self._lanes.oldest_inputs())
+        waiting = self._lanes.inputs + self._claims.queued
+        replica = self._pool.free(self._loop.time(), self._lanes.oldest_inputs(), waiting)
         if replica is None or (stands_by and self._lanes.inputs == 0):
             await self._wait_for_slot()
             return

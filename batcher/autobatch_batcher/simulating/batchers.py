@@ -47,6 +47,7 @@ class SimulatedFleet:
         settings: Those of the batchers.
         batchers: How many there are.
         upstreams: How many upstreams, each of the same law.
+        others: The laws of the upstreams beside these.
         first_stops_s: When the first batcher is told to stop; inf: never.
         longer_way_s: How much longer a request's round trips take than those of `workers.py`.
         apart_s: How far apart requests are pushed at least that come together, because the processes before the queue work on them.
@@ -57,6 +58,7 @@ class SimulatedFleet:
     settings: BatcherSettings
     batchers: int = 1
     upstreams: int = 1
+    others: tuple[SimulatedLaw, ...] = ()
     first_stops_s: float = inf
     longer_way_s: float = 0.0
     apart_s: float = 0.0
@@ -121,8 +123,8 @@ async def _run(
     loop = asyncio.get_running_loop()
     history = RunHistory()
     upstreams = [
-        SimulatedUpstream(law, Random(seed + number), loop.call_at, loop.time, history)  # noqa: S311 - no secrets
-        for number in range(fleet.upstreams)
+        SimulatedUpstream(each, Random(seed + number), loop.call_at, loop.time, history)  # noqa: S311 - no secrets
+        for number, each in enumerate([law] * fleet.upstreams + [*fleet.others])
     ]
     workers = _Workers(traffic, history, fleet)
     metrics = Metrics()

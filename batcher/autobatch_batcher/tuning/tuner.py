@@ -38,6 +38,7 @@ FULLER_FLAT_MIN_S = 0.004  # several times what the upstream is idle for because
 # Several times what clients that were answered need to ask again: 1.1 ms with one at a time.
 ASK_AGAIN_FLAT_MIN_S = 0.006
 ASK_AGAIN_SHARE, ASK_AGAIN_MAX_S = 0.25, 0.005  # of that cost, for which an idle upstream waits for them
+USUAL_WEIGHT = 0.1  # of a call
 LOOK_EVERY_CALLS = 16  # one in so many may be padded by half, while it is not known whether padding costs anything
 # Of a job's time: a trial that halves what gets done ends while there is time for two slow calls.
 LONG_WAIT_SHARE = 0.25
@@ -92,6 +93,7 @@ class Tuner:
         shape: How the lengths of the next batch are bounded.
         recent: What the last calls took.
         steps_faster: How often the upstream was found to be faster by a step than was believed.
+        usual_length: Of the longest input of its last calls; 0 while none had a known one.
         memory_ended: Is called once what was remembered is believed no more, with the reason; empty: calls have borne it out.
 
     Args:
@@ -113,6 +115,7 @@ class Tuner:
         self._last_ended_s = float("-inf")
         self._was_busy = False
         self._noted = self._calls_seen = self.steps_faster = 0
+        self.usual_length = 0.0
         self.memory_ended: MemoryEnded = lambda _why: None
         self.recent = RecentCalls()
         self.setting = Setting(calls_max or CALLS_FIRST, None)
@@ -123,7 +126,17 @@ class Tuner:
     def cost(self) -> CallCost:
         """What a call costs, by the model that explains more: calls wait for each other, or they run side by side."""
         cost = self._model.cost
-        return self._surprise.charged(cost, is_learnt=self._is_learnt) if self._surprise.calls else cost
+        return self._surprise.charged(cost, is_learnt=self.is_learnt) if self._surprise.calls else cost
+
+    @property
+    def is_learnt(self) -> bool:
+        """Whether what a call costs was learnt here or elsewhere, and is no guess."""
+        return self._calls_seen >= CALLS_MIN
+
+    @property
+    def is_faster(self) -> bool:
+        """Whether its last calls took far less than was learnt."""
+        return self._surprise.is_faster
 
     @property
     def is_one_by_one(self) -> bool:
@@ -167,6 +180,8 @@ class Tuner:
             return  # of unknown length
         self._noted += 1
         took_s = sample.ended_s - sample.started_s
+        length = sample.padded / sample.inputs
+        self.usual_length += (length - self.usual_length) * (USUAL_WEIGHT if self.usual_length else 1.0)
         if self._trust is not None:
             self._judge(self._trust, sample, service_s)
         self._learn_cost(sample, service_s, took_s)
@@ -190,7 +205,7 @@ class Tuner:
 
         After a wrong memory it is what this one begins anew with: with nothing it would be given the same memory again.
         """
-        if self.is_fixed or not (self._is_learnt or self._was_misled):
+        if self.is_fixed or not (self.is_learnt or self._was_misled):
             return None
         cost, best = self._model.cost, self._climber.best
         share = self._waits_evidence / EVIDENCE_MAX
@@ -299,10 +314,6 @@ class Tuner:
             return 0.0
         return max(0.0, self._last_ended_s + min(ASK_AGAIN_SHARE * flat_s, ASK_AGAIN_MAX_S) - now_s)
 
-    @property
-    def _is_learnt(self) -> bool:
-        return self._calls_seen >= CALLS_MIN
-
     def _judge(self, trust: Trust, sample: Sample, service_s: float) -> None:
         """Go on by what was remembered, or begin anew where the upstream is another by now."""
         if sample.setting.calls == trust.calls:
@@ -388,7 +399,7 @@ class Tuner:
             self._side_by_side.forget()
             self._climber.note_step()
             self.steps_faster += self._surprise.is_faster
-        return not (self._is_learnt and self._surprise.is_open)
+        return not (self.is_learnt and self._surprise.is_open)
 
     def _begin_climb(self, calls_first: int = CALLS_FIRST) -> Climber:
         calls_max, calls_first = self._calls_max or CALLS_MAX, self._calls_max or calls_first
@@ -407,7 +418,7 @@ class Tuner:
         units_max = self.setting.units_max
         if units_max and cost is not self._model.cost:  # half of a call is then for what it carries
             units_max = max(units_max, round(cost.knee_units + cost.flat_units))
-        if self.is_known_side_by_side and self._is_learnt:
+        if self.is_known_side_by_side and self.is_learnt:
             full_units = round(cost.knee_units + FULL_FLATS * cost.flat_units)
             units_max = min(units_max or full_units, full_units)
         self.shape = BatchShape(padding_max, units_max, cost.knee_units, cost.law)

@@ -11,10 +11,13 @@ from math import ceil
 from random import randrange
 
 from autobatch_batcher.upstreams.limits import Limits
+from autobatch_batcher.upstreams.passing_over import PassingOver
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_shared.contract.cards import UNKNOWN_MAX
 from autobatch_shared.contract.options import Options
 from autobatch_shared.contract.status import UpstreamStatus
+
+LOOK_AGAIN_S = 0.05  # while one is passed over
 
 
 class Slot:
@@ -102,6 +105,7 @@ class Pool:
         self.has_other_batchers = False
         self.is_stopping = False
         self.patience_s = patience_s
+        self._passing_over = PassingOver()
         self._turns = randrange(len(upstreams))  # noqa: S311 - no secret; batchers do not know of each other
 
     @property
@@ -117,12 +121,12 @@ class Pool:
     @property
     def slots_free(self) -> int:
         """Calls that could be made now."""
-        return sum([self._slots_free(upstream) for upstream in self._usable(self._well())])
+        return sum([self._slots_free(upstream) for upstream in self._not_passed_over(self._usable(self._well()))])
 
     @property
     def idle_places(self) -> int:
         """Calls that could be made now of which none would wait for another one at its upstream."""
-        idle = [upstream for upstream in self._usable(self._well()) if upstream.is_idle]
+        idle = [upstream for upstream in self._not_passed_over(self._usable(self._well())) if upstream.is_idle]
         return sum([self._slots_free(each) if each.tuner.is_known_side_by_side else 1 for each in idle])
 
     def envelope_bytes(self, options: Options | None) -> int:
@@ -171,7 +175,7 @@ class Pool:
         """Return how many inputs the budgets allow at once."""
         return sum([each.pacing.inputs_left(each.limits.inputs_max, now_s) for each in self.upstreams if each.pacing])
 
-    def free(self, now_s: float, inputs: int = 1) -> Replica | None:
+    def free(self, now_s: float, inputs: int = 1, waiting_inputs: int = 0) -> Replica | None:
         """Return where a call of so many inputs may go now; None while every slot is taken, or all are out and worth waiting for.
 
         One that was taken out gets its trial first, and while none is well the others wait for what comes of that. While some
@@ -192,6 +196,9 @@ class Pool:
         if is_alone and (self.are_out(now_s) or self.is_trying):
             return None
         ready = [upstream for upstream in self._usable(well) if upstream.congestion.pause_ends_s <= now_s]
+        if len(self.upstreams) > 1:
+            self._passing_over.judge(ready, waiting_inputs, now_s)
+            ready = self._not_passed_over(ready)
         return self._least_busy(self._in_turn(ready), inputs) if ready else None
 
     def are_out(self, now_s: float) -> bool:
@@ -223,6 +230,8 @@ class Pool:
         times_s = [upstream.congestion.pause_ends_s for upstream in self.upstreams]
         is_alone = not self._well()
         times_s += [u.breaker.trial_s(is_alone=is_alone) for u in self.upstreams if not u.breaker.is_closed]
+        if self._passing_over.now:  # by what the others are expected to do
+            times_s.append(now_s + LOOK_AGAIN_S)
         return min([each_s for each_s in times_s if each_s > now_s], default=None)
 
     def has_other_than(self, upstream: Replica) -> bool:
@@ -249,7 +258,8 @@ class Pool:
 
     def limits_now(self, upstream: Replica) -> Limits:
         """Return the limits of its next call, given what is in flight. A trial is one job: more need not fail with it."""
-        limits, left = upstream.limits, self._left(upstream) if upstream.breaker.is_closed else 1
+        is_trial = not upstream.breaker.is_closed or self._passing_over.is_look(upstream)
+        limits, left = upstream.limits, 1 if is_trial else self._left(upstream)
         return limits if limits.inputs_max <= left else replace(limits, inputs_max=left)
 
     def room(self, upstream: Replica) -> int:
@@ -275,6 +285,10 @@ class Pool:
             return [upstream for upstream in well if upstream.duty.is_on] or well
         included = [upstream for upstream in self.upstreams if upstream.is_included]
         return included or [upstream for upstream in self.upstreams if upstream.standing.served is None]
+
+    def _not_passed_over(self, upstreams: list[Replica]) -> list[Replica]:
+        passed_over = self._passing_over.now
+        return [upstream for upstream in upstreams if upstream not in passed_over] if passed_over else upstreams
 
     def _least_busy(self, upstreams: list[Replica], inputs: int) -> Replica | None:
         with_room = [upstream for upstream in upstreams if self._has_room(upstream, inputs)]

@@ -5,7 +5,7 @@ import sys
 from autobatch_batcher.simulating.score import Score
 from tests.laws.best_fixed import found
 from tests.laws.judging import judge
-from tests.laws.points import CLOSED_MOST, OPEN, LawPoint, open_traffic, traffic_of
+from tests.laws.points import CLOSED_MOST, LAWS, OPEN, LawPoint, open_traffic, traffic_of
 from tests.laws.real.running import run_real
 from tests.laws.targets import OVERLOAD, TargetPoint, run_targeted
 
@@ -40,12 +40,12 @@ def main(names: list[str]) -> None:
 
 def _usual(point: LawPoint) -> tuple[Score, Score]:
     capacity = found()[f"{point.law} / {CLOSED_MOST}"].goodput if point.traffic in OPEN else 0.0
-    return run_real(point.law, traffic_of(point.traffic, capacity)), judge(point).auto
+    return run_real([LAWS[point.law]], traffic_of(point.traffic, capacity)), judge(point).auto
 
 
 def _targeted(point: TargetPoint) -> tuple[Score, Score]:
     traffic = open_traffic(point.traffic, OVERLOAD * point.capacity)
-    return run_real(point.law, traffic, target_p99_ms=point.target_ms), run_targeted(point)
+    return run_real([LAWS[point.law]], traffic, target_p99_ms=point.target_ms), run_targeted(point)
 
 
 def row(name: str, real: Score, simulated: Score) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +13,7 @@ import orjson
 
 from autobatch_batcher.simulating.clients import RunHistory, SimulatedClients, SimulatedRequest, SimulatedTraffic
 from autobatch_batcher.simulating.score import Score, score
-from tests.laws.points import LAWS, LEARNING_S, RUN_S
+from tests.laws.points import LEARNING_S, RUN_S
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.processes import Process
@@ -23,40 +23,43 @@ DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 START_S = 20.0
 
 
-def run_real(law: str, traffic: SimulatedTraffic, **settings: object) -> Score:
-    """Return what the real processes did, once they had learnt; the settings are those of the batcher."""
-    return asyncio.run(_run(law, traffic, settings))
+def run_real(laws: Sequence[str], traffic: SimulatedTraffic, **settings: object) -> Score:
+    """Return what the real processes did, once they had learnt: one upstream for each law. The settings are those of the batcher."""
+    return asyncio.run(_run(laws, traffic, settings))
 
 
-async def _run(law: str, traffic: SimulatedTraffic, settings: dict[str, object]) -> Score:
-    with _processes(LAWS[law], settings) as url:
+async def _run(laws: Sequence[str], traffic: SimulatedTraffic, settings: dict[str, object]) -> Score:
+    with _processes(laws, settings) as url:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             await wait_healthy(session, url)
             return score(await _ask(session, url, traffic), LEARNING_S, RUN_S)
 
 
 @contextmanager
-def _processes(law: str, settings: dict[str, object]) -> Iterator[str]:
+def _processes(laws: Sequence[str], settings: dict[str, object]) -> Iterator[str]:
     """Start all; yield the worker's URL."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         redis = RedisServer(folder)
         redis.start()
         stack.callback(redis.kill)
-        upstream_port, port = free_port(), free_port()
-        upstream = subprocess.Popen(
-            [sys.executable, "-m", "tests.laws.real.sleeping_upstream", str(upstream_port), law], cwd=ROOT
-        )
-        stack.callback(upstream.wait)
-        stack.callback(upstream.terminate)
-        inference_url = f"http://127.0.0.1:{upstream_port}"
+        inference_url = ",".join([_start_upstream(stack, law) for law in laws])
         batcher = Process(
             folder, "batcher", redis_url=redis.url, inference_url=inference_url, batcher_port=0, **settings
         )
         stack.callback(batcher.close)
+        port = free_port()
         proxy = Process(folder, "proxy", host="127.0.0.1", port=port, web_concurrency=1, redis_url=redis.url)
         stack.callback(proxy.close)
         yield f"http://127.0.0.1:{port}"
+
+
+def _start_upstream(stack: ExitStack, law: str) -> str:
+    port = free_port()
+    upstream = subprocess.Popen([sys.executable, "-m", "tests.laws.real.sleeping_upstream", str(port), law], cwd=ROOT)
+    stack.callback(upstream.wait)
+    stack.callback(upstream.terminate)
+    return f"http://127.0.0.1:{port}"
 
 
 async def wait_healthy(session: aiohttp.ClientSession, url: str) -> None:

@@ -53,10 +53,10 @@ def test_the_end_of_a_lone_call_costs_no_turn_of_the_loop(monkeypatch: pytest.Mo
     turns = 0
     free = Pool.free
 
-    def counted(pool: Pool, now_s: float, inputs: int = 1) -> Replica | None:
+    def counted(pool: Pool, now_s: float, inputs: int = 1, waiting_inputs: int = 0) -> Replica | None:
         nonlocal turns
         turns += 1
-        return free(pool, now_s, inputs)
+        return free(pool, now_s, inputs, waiting_inputs)
 
     monkeypatch.setattr(Pool, "free", counted)
     asked = [(BEGIN_S + number / 100, SimulatedRequest((33,))) for number in range(400)]
