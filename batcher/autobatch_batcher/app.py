@@ -141,7 +141,7 @@ class ModelAtWork:
             batcher, name, activities, loop.recent, metrics, pool, clock, self._reporter
         )
         self._lookout = Lookout(pool.upstreams, self._reporter.look_again)
-        self.side = SideOf(name, self._reporter, metrics, pool)
+        self.side = SideOf(name, self._reporter, metrics, pool, link)
 
     async def run(self, stopped: asyncio.Event, side_port: int) -> None:
         """Work until `stopped` is set, and finish what was claimed; `side_port` is for the log."""

@@ -62,7 +62,7 @@ async def inspect_redis(address: Address, keys: Keys, limit_s: float) -> RedisSe
         else:
             handshake_limit_s = limit_s * HANDSHAKE_SHARE if address.tls else None
             reader, writer = await asyncio.open_connection(
-                address.host, address.port, ssl=address.tls, ssl_handshake_timeout=handshake_limit_s
+                address.host, address.port, ssl=address.tls_context(), ssl_handshake_timeout=handshake_limit_s
             )
         try:
             with expected_shape:

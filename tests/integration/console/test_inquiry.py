@@ -275,7 +275,8 @@ async def test_the_master_is_asked_however_it_is_found(kind: str, tmp_path: Path
 
 async def test_sentinels_that_cannot_be_asked_are_said(unused_port: int) -> None:
     diagnosis = await one(ask_redis(f"redis+sentinel://127.0.0.1:{unused_port}/main", "test"))
-    assert (diagnosis.state, diagnosis.what) == ("wrong", "No Sentinel names a master of main")
+    why = f"(127.0.0.1:{unused_port}: ECONNREFUSED)"
+    assert (diagnosis.state, diagnosis.what) == ("wrong", f"No Sentinel names a master of main {why}")
 
 
 async def test_another_server_at_redis_address_is_no_redis(upstream: FakeUpstream) -> None:

@@ -88,18 +88,29 @@ async def test_the_side_port_says_which_upstream_is_waited_for_and_why(redis_url
     upstream.is_healthy, port = False, free_port()
     async with open_house(redis_url) as house:
         await house.add_batcher(upstream.url, batcher_port=port)
+        await wait_until(lambda: waits_for(house, port, {upstream.url: "status 503 at /health"}))
 
-        async def waits_for() -> object:
-            try:
-                async with house.http.get(f"http://127.0.0.1:{port}/health") as answer:
-                    return (await answer.json())["waits_for"]
-            except aiohttp.ClientError:
-                return None
 
-        async def has_asked() -> bool:
-            return await waits_for() == {upstream.url: "status 503 at /health"}
+async def test_the_side_port_and_the_status_page_say_why_redis_is_not_reached(
+    own_redis: RedisServer, upstream: FakeUpstream
+) -> None:
+    port = free_port()
+    own_redis.start()
+    async with ready_house(own_redis.url, upstream.url, batcher_port=port) as house:
+        assert (await house.get("/status")).json["redis"]["reason"] is None
+        own_redis.kill()
+        await wait_until(lambda: waits_for(house, port, {"Redis": "ENOENT"}))
+        await wait_until(lambda: has_no_redis(house))
+        assert (await house.get("/status")).json["redis"]["reason"] == "ENOENT"
 
-        await wait_until(has_asked)
+
+async def waits_for(house: House, port: int, expected: dict[str, str]) -> bool:
+    """Whether this is what the batcher with this port waits for."""
+    try:
+        async with house.http.get(f"http://127.0.0.1:{port}/health") as answer:
+            return answer.status == 503 and (await answer.json())["waits_for"] == expected
+    except aiohttp.ClientError:
+        return False
 
 
 async def test_the_side_port_names_no_server_and_no_version(redis_url: str, upstream: FakeUpstream) -> None:
