@@ -121,7 +121,7 @@ def _fault(error: Exception) -> str:
         case TypeError():  # ... got an unexpected keyword argument 'ssl_cafile'
             return f"no such parameter: {str(error).rpartition('argument ')[2]}"
         case ssl.SSLError():
-            return f"a certificate or key of its cannot be used: {error.reason}"
+            return f"a certificate or key of its cannot be used: {error.reason or 'it is not whole PEM'}"
         case OSError():
             return f"a file of its parameters cannot be read: {error.strerror}"
         case _:

@@ -86,7 +86,7 @@ def redis(tmp_path: Path) -> Iterator[TlsRedis]:
 
 
 async def test_a_client_certificate_that_is_renewed_in_place_is_the_next_connections(
-    redis: TlsRedis, caplog: pytest.LogCaptureFixture
+    redis: TlsRedis, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And each reason of the outage before is in the log, once: the alert of the server, and the key that is not there yet."""
     redis.give(redis.issue(is_expired=True))
@@ -97,6 +97,8 @@ async def test_a_client_certificate_that_is_renewed_in_place_is_the_next_connect
         renewed = redis.issue()
         redis.give(renewed, key=redis.issue())
         await wait_until(lambda: "REDIS_URL: a certificate or key of its cannot be used" in link.fault)
+        (tmp_path / "client.pem").write_text("-----BEGIN CERTIFICATE-----")
+        await wait_until(lambda: link.fault.endswith("it is not whole PEM"))
         redis.give(renewed)
         assert await link.wait_connected(60)
         assert (await link.execute("PING"), link.fault) == (b"PONG", "")

@@ -7,6 +7,7 @@ import ssl
 from autobatch_shared.contract.status import NO_ANSWER
 
 REPEAT_S = 60.0  # before a reason that has come back is worth another line
+RESET_BEHIND_ALERT_S = 10.0  # a server that refuses a certificate closes at once: its reset may overtake its alert
 REASONS_MAX = 16  # of an outage; one with more has words in them that differ each time
 
 
@@ -40,12 +41,18 @@ class Outage:
 
     def __init__(self) -> None:
         self.fault = ""
+        self._alert_mono_s = float("-inf")
         self._said_last = ""
         self._said_mono_s: dict[str, float] = {}
 
     def note(self, error: BaseException, now_mono_s: float) -> bool:
         """Take note of a failure; return whether the log should say it: it is not what was said last, nor was it said a moment ago."""
-        self.fault = fault = fault_words(error)
+        fault = fault_words(error)
+        if fault == "ECONNRESET" and now_mono_s - self._alert_mono_s < RESET_BEHIND_ALERT_S:
+            return False
+        self.fault = fault
+        if fault.startswith("tls: "):
+            self._alert_mono_s = now_mono_s
         is_one_too_many = fault not in self._said_mono_s and len(self._said_mono_s) == REASONS_MAX
         was_said_lately = now_mono_s - self._said_mono_s.get(fault, float("-inf")) < REPEAT_S
         if fault == self._said_last or was_said_lately or is_one_too_many:
@@ -56,4 +63,5 @@ class Outage:
     def end(self) -> None:
         """Take note that it is available."""
         self.fault = self._said_last = ""
+        self._alert_mono_s = float("-inf")
         self._said_mono_s.clear()

@@ -7,7 +7,7 @@ import pytest
 
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.redis.commands import ReplyError
-from autobatch_shared.redis.masters.outage import REASONS_MAX, REPEAT_S, Outage, fault_words
+from autobatch_shared.redis.masters.outage import REASONS_MAX, REPEAT_S, RESET_BEHIND_ALERT_S, Outage, fault_words
 
 REFUSED, RESET = ConnectionRefusedError(111, "Connect call failed"), ConnectionResetError(104, "reset by peer")
 
@@ -62,6 +62,14 @@ def test_reasons_that_take_turns_are_said_once_a_while() -> None:
     said = [outage.note(error, step * REPEAT_S / 10) for step in range(10) for error in (REFUSED, RESET)]
     assert said == [True, True] + [False] * 18
     assert outage.note(REFUSED, REPEAT_S)
+
+
+def test_a_reset_that_overtakes_the_alert_of_tls_does_not_hide_it() -> None:
+    outage = Outage()
+    assert [outage.note(error, 0.0) for error in (RESET, alert(), RESET, alert())] == [True, True, False, False]
+    assert outage.fault == "tls: sslv3 alert certificate expired"
+    outage.note(RESET, RESET_BEHIND_ALERT_S)
+    assert outage.fault == "ECONNRESET"
 
 
 def test_a_reason_that_differs_each_time_is_no_flood() -> None:
