@@ -31,6 +31,7 @@ class RedisSeen:
         role: `master` or `replica`.
         mode: `standalone`, `cluster` or `sentinel`.
         refused: The commands that this user may not use on our keys, as `acl.users` names them.
+        unknown: The commands that it does not have: it is too old, or they are renamed.
         memory_max_bytes: Its `maxmemory`, 0: no limit; None: we may not ask.
         memory_used_bytes: What of it is used; None: we may not ask.
         eviction_policy: Its `maxmemory-policy`; empty: we may not ask.
@@ -43,6 +44,7 @@ class RedisSeen:
     role: str = ""
     mode: str = ""
     refused: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     memory_max_bytes: int | None = None
     memory_used_bytes: int | None = None
     eviction_policy: str = ""
@@ -84,13 +86,16 @@ async def _inspect(dialogue: "_Dialogue", address: Address, keys: Keys) -> Redis
         [("SELECT", address.db), ("EXISTS", keys.epoch), ("INFO", "memory"), ("CONFIG", "GET", VALUE_MAX_NAME)]
     )
     refusal = _refusal(selected, found)
-    if not refusal:  # else the key might be written into another database
+    if not refusal and not (address.db and isinstance(selected, Exception)):  # else it might be another database
         written, _ = await dialogue.ask(
             [("SET", keys.preflight, "", "PX", PREFLIGHT_TTL_MS), ("UNLINK", keys.preflight)]
         )
         refusal = _refusal(written)
-    needed = needed_commands(keys)
-    _, *queued = await dialogue.ask([("MULTI",), *needed.values()])
+    asked = {"select": selected} if address.db else {}
+    (asked["multi"],) = await dialogue.ask([("MULTI",)])
+    if not isinstance(asked["multi"], Exception):  # else they would be executed
+        needed = needed_commands(keys)
+        asked |= zip(needed, await dialogue.ask([*needed.values()]), strict=True)
     memory_max, memory_used, policy = _memory(memory)
     return RedisSeen(
         refusal=refusal,
@@ -98,7 +103,8 @@ async def _inspect(dialogue: "_Dialogue", address: Address, keys: Keys) -> Redis
         version=said.get("version", ""),
         role=said.get("role", ""),
         mode=said.get("mode", ""),
-        refused=tuple(name for name, reply in zip(needed, queued, strict=True) if _is_noperm(reply)),
+        refused=tuple(name for name, reply in asked.items() if _says(reply, "NOPERM")),
+        unknown=tuple(name for name, reply in asked.items() if _says(reply, "ERR unknown command")),
         memory_max_bytes=memory_max,
         memory_used_bytes=memory_used,
         eviction_policy=policy,
@@ -153,8 +159,8 @@ def _refusal(*replies: object) -> str:
     return next((error for error in errors if not error.startswith(("NOPERM", "READONLY"))), "")
 
 
-def _is_noperm(reply: object) -> bool:
-    return isinstance(reply, Exception) and str(reply).startswith("NOPERM")
+def _says(reply: object, error: str) -> bool:
+    return isinstance(reply, Exception) and str(reply).startswith(error)
 
 
 def _memory(info: object) -> tuple[int | None, int | None, str]:

@@ -1,6 +1,6 @@
 """Judge a Redis by what was seen of it. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from autobatch_console.preflight.connection_faults import ConnectionFault, ConnectionFaultKind
 from autobatch_console.preflight.diagnoses import Diagnosis, DiagnosisState
@@ -9,6 +9,7 @@ from autobatch_shared.redis.inspection import RedisSeen
 SETTING = "REDIS_URL"
 VERSION_MIN = (7, 0)  # BLMPOP
 COMMANDS_NAMED_MAX = 5
+KNOWS_COMMANDS = "use Redis or Valkey 7.0 or newer, without `rename-command` of what workers and batchers send"
 
 _ADVICE: dict[ConnectionFaultKind, str] = {
     "unresolved": "correct the name, or the resolver of this machine",
@@ -41,7 +42,7 @@ _REFUSALS: tuple[tuple[str, DiagnosisState, str], ...] = (
         "start the nodes that are missing, or give their slots to others: `redis-cli --cluster fix`",
     ),
     ("ERR DB index", "wrong", "correct the number of the database behind the `/`"),
-    ("ERR unknown command", "wrong", "use Redis or Valkey 7.0 or newer"),
+    ("ERR unknown command", "wrong", KNOWS_COMMANDS),
 )
 
 
@@ -71,6 +72,7 @@ def judge_redis(place: str, prefix: str, seen: RedisSeen, values: Mapping[str, i
             _too_old(place, seen),
             _not_a_master(place, seen),
             _forbidden(place, prefix, seen),
+            _lacking(place, seen),
             _evicting(place, seen),
             _nearly_full(place, seen, values),
             _too_small(place, seen, values),
@@ -108,15 +110,24 @@ def _not_a_master(place: str, seen: RedisSeen) -> Diagnosis | None:
 def _forbidden(place: str, prefix: str, seen: RedisSeen) -> Diagnosis | None:
     if not seen.refused:
         return None
-    named = ", ".join(seen.refused[:COMMANDS_NAMED_MAX])
-    more = len(seen.refused) - COMMANDS_NAMED_MAX
-    others = f" and {more} more" if more > 0 else ""
     return Diagnosis(
         "wrong",
         SETTING,
-        f"the user may not use {named}{others} on the keys `{prefix}*` of {place}",
+        f"the user may not use {_named(seen.refused)} on the keys `{prefix}*` of {place}",
         "give it the permissions of deploy/redis/users.acl, or set NAMESPACE to the one that it has",
     )
+
+
+def _lacking(place: str, seen: RedisSeen) -> Diagnosis | None:
+    if not seen.unknown or _too_old(place, seen) is not None:
+        return None
+    return Diagnosis("wrong", SETTING, f"{place} does not have the commands {_named(seen.unknown)}", KNOWS_COMMANDS)
+
+
+def _named(commands: Sequence[str]) -> str:
+    """The first of some commands, and how many more there are."""
+    more = len(commands) - COMMANDS_NAMED_MAX
+    return ", ".join(commands[:COMMANDS_NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
 
 
 def _evicting(place: str, seen: RedisSeen) -> Diagnosis | None:

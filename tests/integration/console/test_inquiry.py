@@ -299,7 +299,7 @@ async def test_a_redis_of_another_age_is_too_old() -> None:
     async with server:
         port = server.sockets[0].getsockname()[1]
         diagnosis = await one(ask_redis(f"redis://127.0.0.1:{port}", "test"))
-    assert diagnosis.remedy == "use Redis or Valkey 7.0 or newer"
+    assert diagnosis.remedy.startswith("use Redis or Valkey 7.0 or newer")
 
 
 @pytest.mark.parametrize("hello", [b"%1\r\n+server\r\n+redis\r\n", b":7\r\n", b"%1\r\n*0\r\n+x\r\n"])

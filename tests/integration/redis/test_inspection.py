@@ -96,6 +96,39 @@ async def test_nothing_is_written_into_a_database_that_was_not_chosen(own_redis:
         assert redis.info("commandstats").get("cmdstat_set") is None
 
 
+async def test_a_live_namespace_is_left_as_it_is_where_this_user_may_open_no_transaction(own_redis: RedisServer) -> None:
+    """Commands that are asked for inside a transaction are executed where none was opened."""
+    own_redis.start("--user", *"app on nopass ~* +@read +@write".split())
+    with Redis.from_url(own_redis.url) as redis:
+        redis.set(KEYS.epoch, "live")
+
+        seen = await inspect_redis(Address.from_url(as_app(own_redis.url)), KEYS, LIMIT_S)
+
+        assert (seen.refusal, seen.refused) == ("", ("multi",))
+        assert redis.get(KEYS.epoch) == b"live"
+
+
+async def test_no_key_is_written_into_another_database_than_this_user_may_choose(own_redis: RedisServer) -> None:
+    own_redis.start("--user", *"app on nopass ~* +@all -select".split())
+
+    seen = await inspect_redis(Address.from_url(f"{as_app(own_redis.url)}?db=1"), KEYS, LIMIT_S)
+
+    assert seen.refused == ("select",)
+    with Redis.from_url(own_redis.url) as redis:
+        assert redis.info("commandstats").get("cmdstat_set") is None
+
+
+@pytest.mark.parametrize("renamed", [("eval", "evalsha"), ("multi",)])
+async def test_commands_that_the_server_does_not_have_are_seen(
+    own_redis: RedisServer, renamed: tuple[str, ...]
+) -> None:
+    own_redis.start(*(word for name in renamed for word in ("--rename-command", name, "")))
+
+    seen = await inspect_redis(Address.from_url(own_redis.url), KEYS, LIMIT_S)
+
+    assert (seen.unknown, seen.refused) == (renamed, ())
+
+
 async def test_a_policy_that_evicts_is_seen(own_redis: RedisServer) -> None:
     own_redis.start("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
 
@@ -108,3 +141,8 @@ def test_every_command_of_the_deployed_user_is_tried() -> None:
     """A command that the scripts gain is asked for before the start, too."""
     rules = (DEPLOYED / "users.acl").read_text().partition("user autobatch")[2]
     assert set(re.findall(r"\+([a-z|]+)", rules)) - ENTRY == set(needed_commands(KEYS))
+
+
+def as_app(url: str) -> str:
+    """Return the URL of the user `app`."""
+    return url.replace("://", "://app:any@")
