@@ -50,7 +50,7 @@ async def open_side_port(host: str, port: int, sides: Sequence[SideOf]) -> web.A
     """Serve until the returned runner is cleaned up; `runner.addresses` has the real port."""
 
     async def health(_request: web.Request) -> web.Response:
-        """200 while any of its models is healthy: a restart would not help the others. Otherwise each upstream, and why it is not used."""
+        """200 while any of its models is healthy: a restart would not help the others. Otherwise what is waited for, and why."""
         if any(side.reporter.is_healthy for side in sides):
             return web.Response()
         waits_for = {name: why for side in sides for name, why in side.reporter.waits_for.items()}

@@ -96,9 +96,11 @@ async def test_nothing_is_written_into_a_database_that_was_not_chosen(own_redis:
         assert redis.info("commandstats").get("cmdstat_set") is None
 
 
-async def test_a_live_namespace_is_left_as_it_is_where_this_user_may_open_no_transaction(own_redis: RedisServer) -> None:
+async def test_a_live_namespace_is_left_as_it_is_where_this_user_may_open_no_transaction(
+    own_redis: RedisServer,
+) -> None:
     """Commands that are asked for inside a transaction are executed where none was opened."""
-    own_redis.start("--user", *"app on nopass ~* +@read +@write".split())
+    own_redis.start("--user", "app", "on", "nopass", "~*", "+@read", "+@write")
     with Redis.from_url(own_redis.url) as redis:
         redis.set(KEYS.epoch, "live")
 
@@ -109,7 +111,7 @@ async def test_a_live_namespace_is_left_as_it_is_where_this_user_may_open_no_tra
 
 
 async def test_no_key_is_written_into_another_database_than_this_user_may_choose(own_redis: RedisServer) -> None:
-    own_redis.start("--user", *"app on nopass ~* +@all -select".split())
+    own_redis.start("--user", "app", "on", "nopass", "~*", "+@all", "-select")
 
     seen = await inspect_redis(Address.from_url(f"{as_app(own_redis.url)}?db=1"), KEYS, LIMIT_S)
 
