@@ -17,12 +17,13 @@ from aiohttp import web
 
 from autobatch_console.preflight import inquiry
 from autobatch_console.preflight.diagnoses import Diagnosis
-from autobatch_console.preflight.inquiry import LIMIT_S, ask_redis, ask_upstreams
+from autobatch_console.preflight.inquiry import LIMIT_S, QueueOf, ask_redis, ask_upstreams
 from autobatch_console.preflight.upstreams import grpc_inquiry
 from autobatch_console.preflight.upstreams.upstream_inquiry import UpstreamAccess
 from autobatch_shared.kserve import kserve_pb2 as kserve
 from autobatch_shared.settings.definitions import servers_of
 from tests.support.fake_upstream import FakeUpstream
+from tests.support.house import ready_house
 from tests.support.servers.locked_redis import LockedRedis
 from tests.support.servers.masters import GROUPS, make_group
 from tests.support.servers.redis_server import RedisServer
@@ -287,6 +288,25 @@ async def test_a_file_of_redis_url_that_cannot_be_read_is_named(tmp_path: Path) 
     diagnosis = await one(ask_redis(f"rediss://127.0.0.1?ssl_ca_certs={tmp_path}/none", "test"))
     assert diagnosis.state == "wrong"
     assert "a file of its parameters cannot be read" in str(diagnosis)
+
+
+async def test_a_namespace_in_which_live_batchers_serve_another_model_is_named(redis_url: str) -> None:
+    """`up` would wait in vain: an upstream of another model gets no calls."""
+    async with serving_upstream("old") as old, serving_upstream("new") as new, ready_house(redis_url, old.url):
+        queue = QueueOf(redis_url, "house")
+        right, risky = await ask_upstreams([new.url], UpstreamAccess(), queue)
+        assert [right.state, risky.state, risky.setting] == ["right", "risky", "NAMESPACE"]
+        assert f"{new.url} serves another model: model_id new and not old" in risky.what
+        for other in (queue._replace(namespace="other"), queue._replace(model="named"), queue._replace(redis_url="")):
+            assert [each.state for each in await ask_upstreams([new.url], UpstreamAccess(), other)] == ["right"]
+
+
+@asynccontextmanager
+async def serving_upstream(model: str) -> AsyncIterator[FakeUpstream]:
+    upstream = FakeUpstream(info={"model_id": model})
+    await upstream.start()
+    yield upstream
+    await upstream.stop()
 
 
 async def test_a_redis_of_another_age_is_too_old() -> None:

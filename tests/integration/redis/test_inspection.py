@@ -7,7 +7,7 @@ from redis import Redis
 
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.address import Address
-from autobatch_shared.redis.inspection import inspect_redis, needed_commands
+from autobatch_shared.redis.inspection import inspect_redis, needed_commands, read_fleet
 from tests.support.servers.locked_redis import DEPLOYED, LockedRedis
 from tests.support.servers.redis_server import RedisServer
 
@@ -40,6 +40,12 @@ async def test_the_deployed_user_may_do_all_that_is_needed(locked_redis: LockedR
 
     assert (seen.refusal, seen.refused) == ("", ())
     assert seen.memory_max_bytes is None, "it may not ask, and that is no fault"
+
+
+async def test_the_deployed_user_may_read_what_batchers_report(locked_redis: LockedRedis) -> None:
+    fleet = await read_fleet(Address.from_url(locked_redis.url), KEYS, LIMIT_S)
+
+    assert (fleet.batchers, fleet.model) == ((), None)
 
 
 async def test_keys_of_another_namespace_are_refused(locked_redis: LockedRedis) -> None:
