@@ -44,7 +44,7 @@ class ServedModel(msgspec.Struct, frozen=True):
     def dimension(self) -> int | None:
         """Number of components of its vectors; None where it is unknown."""
         identity = self.decoded_identity
-        return identity and identity.dimension
+        return None if identity is None else identity.dimension
 
     @property
     def decoded_identity(self) -> Identity | None:

@@ -76,7 +76,7 @@ def other_model_kept(seen: Sequence[UpstreamSeen], fleet: Fleet, namespace: str)
     differences = {
         each.url: ""
         if _goes_on_with(each, kept.name)
-        else _difference(theirs, {"model_id": name} | model_of(each).fields)
+        else _difference(theirs, {"model_id": name, **model_of(each).fields})
         for each in seen
         if (name := model_of(each).name)
     }
