@@ -61,7 +61,7 @@ async def _ask_server(address: Address, keys: Keys, values: Mapping[str, int]) -
         if named := _named(address, reply_error(seen.refusal)):
             place, seen = repr(named), await inspect_redis(named, keys, LIMIT_S)
     except (OSError, EOFError) as error:
-        return [judge_connection(place, fault_of(error))]
+        return [judge_connection(place, fault_of(error), speaks_tls=address.tls is not None)]
     except (hiredis.HiredisError, QueueUnavailable):
         return [judge_foreign(place)]
     return judge_redis(place, keys.prefix, seen, values)

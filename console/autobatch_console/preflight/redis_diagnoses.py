@@ -11,17 +11,25 @@ VERSION_MIN = (7, 0)  # BLMPOP
 COMMANDS_NAMED_MAX = 5
 KNOWS_COMMANDS = "use Redis or Valkey 7.0 or newer, without `rename-command` of what workers and batchers send"
 
+OWN_CERTIFICATE = (
+    "if it asks for a client certificate, give one that it trusts as `?ssl_certfile=FILE&ssl_keyfile=FILE`"
+)
+
 _ADVICE: dict[ConnectionFaultKind, str] = {
     "unresolved": "correct the name, or the resolver of this machine",
     "refused": "start Redis, or correct the address",
     "silent": "correct the address, or let the firewall between pass it",
     "unreachable": "correct the address, or the routes of this machine",
-    "untrusted": "give the authority's file as `?ssl_ca_certs=FILE`, and the name that the certificate is for",
+    "untrusted": "give the authority's file as `?ssl_ca_certs=FILE`",
+    "expired": "renew its certificate, or correct this machine's clock",
+    "misnamed": "write the name that its certificate is for",
+    "asks_certificate": OWN_CERTIFICATE,
     "no_tls": "write redis:// instead of rediss://",
     "hung_up": "write rediss:// instead of redis:// if it speaks TLS only",
     "missing": "start Redis with this `unixsocket`, or correct the path",
     "denied": "let this user open it: `unixsocketperm` of Redis",
 }
+_TLS_ADVICE: dict[ConnectionFaultKind, str] = {"hung_up": f"correct the port; {OWN_CERTIFICATE}"}
 
 #: What Redis's errors begin with, the first that matches counts; what to change.
 _REFUSALS: tuple[tuple[str, DiagnosisState, str], ...] = (
@@ -46,9 +54,10 @@ _REFUSALS: tuple[tuple[str, DiagnosisState, str], ...] = (
 )
 
 
-def judge_connection(place: str, fault: ConnectionFault) -> Diagnosis:
-    """Return the diagnosis of a Redis that could not be asked."""
-    return Diagnosis("wrong", SETTING, fault.sentence(place), _ADVICE.get(fault.kind, ""))
+def judge_connection(place: str, fault: ConnectionFault, *, speaks_tls: bool = False) -> Diagnosis:
+    """Return the diagnosis of a Redis that could not be asked, with TLS or without."""
+    advice = _ADVICE | (_TLS_ADVICE if speaks_tls else {})
+    return Diagnosis("wrong", SETTING, fault.sentence(place), advice.get(fault.kind, ""))
 
 
 def judge_foreign(place: str) -> Diagnosis:

@@ -98,4 +98,5 @@ def test_the_transport_decides_the_advice() -> None:
     assert "rediss://" in judge_connection(PLACE, ConnectionFault("hung_up", "ECONNRESET")).remedy
     assert "instead of rediss://" in judge_connection(PLACE, ConnectionFault("no_tls", "WRONG_VERSION_NUMBER")).remedy
     assert "ssl_ca_certs" in judge_connection(PLACE, ConnectionFault("untrusted", "self-signed certificate")).remedy
+    assert "ssl_certfile" in judge_connection(PLACE, ConnectionFault("hung_up", "end of file"), speaks_tls=True).remedy
     assert judge_foreign(PLACE).what == "what answers at queue:6379 is not Redis"
