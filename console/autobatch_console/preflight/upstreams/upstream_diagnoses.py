@@ -4,6 +4,7 @@ It knows the routes of text-embeddings-inference, of OpenAI's API and of KServe 
 of one, and what to say of that depends on both: so all of it is in this file.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 
 from autobatch_console.preflight.connection_faults import ConnectionFaultKind
@@ -242,8 +243,14 @@ def _about_vector(seen: UpstreamSeen, embed: InquiryAnswer) -> Diagnosis:
     if embed.status != 200:
         return _about_status(seen.url, "/embed", embed.status)
     rows = decoded(embed)
-    said = fault_in(rows) if rows is not None else f"{shown(embed.body.decode(errors='replace'))!r}, which is no JSON"
+    said = fault_in(rows) if rows is not None else _no_json(embed.body)
     return Diagnosis("wrong", SETTING, f"{seen.url} answers a text at /embed with {said}", NO_VECTOR)
+
+
+def _no_json(body: bytes) -> str:
+    if body.startswith(BOM_UTF8):
+        return "a byte order mark, which JSON has not"
+    return f"{shown(body.decode(errors='replace'))!r}, which is no JSON"
 
 
 def _about_status(url: str, path: str, status: int) -> Diagnosis:

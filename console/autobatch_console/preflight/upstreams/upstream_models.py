@@ -136,7 +136,7 @@ def decoded(answer: InquiryAnswer | None) -> Any:
     if answer is None or answer.status != 200:
         return None
     try:
-        return json.loads(answer.body, parse_constant=_refuse)
+        return json.loads(answer.body.decode(), parse_constant=_refuse)  # of bytes Python takes a byte order mark, too
     except (ValueError, RecursionError):
         return None
 

@@ -223,6 +223,7 @@ def test_what_openais_only_route_answers_instead_says_what_to_change(status: int
         (embedding(said([[1], [2]])), "INFERENCE_URL", "with [[1], [2]], which is not one array", "its log"),
         (embedding(said([[True]])), "INFERENCE_URL", "with [[true]], which is not", "its log"),
         (embedding(InquiryAnswer(200, "", b"[[NaN]]")), "INFERENCE_URL", "with '[[NaN]]', which is no JSON", "its log"),
+        (embedding(InquiryAnswer(200, "", b"\xef\xbb\xbf[[1]]")), "INFERENCE_URL", "with a byte order mark", "its log"),
         (seen(dict.fromkeys(["/info", "/health", "/embed"], InquiryAnswer(500))), "INFERENCE_URL", "500", "it fails"),
     ],
 )
