@@ -15,6 +15,7 @@ from autobatch_console.preflight.upstreams.upstream_seen import (
     models_in,
     shown,
 )
+from autobatch_shared.contract.models import NAMELESS
 from autobatch_shared.contract.status import Fleet
 
 NAME_ONE = "set it: the first is taken, and another one once that is not listed any more"
@@ -83,7 +84,7 @@ def other_model_kept(seen: Sequence[UpstreamSeen], fleet: Fleet, namespace: str)
     if not differences or not all(differences.values()):
         return []
     url, difference = next(iter(differences.items()))
-    what = f"batchers of `{namespace}` serve {shown(kept.name)} ({at}), and {url} serves another model: {difference}"
+    what = f"batchers of `{namespace}` serve {shown(kept.name or NAMELESS)} ({shown(at)}), and {url} serves another model: {difference}"
     return [Diagnosis("risky", "NAMESPACE", what, OWN_NAMESPACE)]
 
 
