@@ -94,8 +94,8 @@ def _difference(ours: Mapping[str, object], theirs: Mapping[str, object]) -> str
 
 
 def _goes_on_with(seen: UpstreamSeen, model: str) -> bool:
-    """Whether a batcher would ask this upstream, which lists it, for the model that its namespace has."""
-    return not seen.model and model in models_listed(seen)
+    """Whether a batcher would ask this upstream for the model that its namespace has: by UPSTREAM_MODEL, or as it is listed."""
+    return model in ([seen.model] if seen.model else models_listed(seen))
 
 
 def models_listed(seen: UpstreamSeen) -> list[str]:

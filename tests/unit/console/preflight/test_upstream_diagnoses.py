@@ -389,11 +389,12 @@ def test_upstreams_of_another_model_than_live_batchers_serve_get_no_calls(
         ([tei(model_id="old")], fleet("old")),
         ([tei(model_id="new"), tei(model_id="old")], fleet("old")),
         ([listing("new", "old")], fleet("old")),
+        ([replace(tei(model_id="path/of/old"), model="old")], fleet("old")),
         ([tei(model_id="new")], fleet("old", is_healthy=False)),
         ([tei(model_id="new")], Fleet([], 1)),
         ([UpstreamSeen(URL, ConnectionFault("refused", ""))], fleet("old")),
     ],
-    ids=["the same", "one is the same", "listed, too", "no live one", "none", "unknown"],
+    ids=["the same", "one is the same", "listed, too", "asked for by its name", "no live one", "none", "unknown"],
 )
 def test_upstreams_that_may_be_called_beside_live_batchers_are_right(
     upstreams: list[UpstreamSeen], beside: Fleet
