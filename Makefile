@@ -93,7 +93,7 @@ test-bare-processes: .venv/dev.done
 test-e2e: .venv/dev.done ## Only the tests with real processes
 	$(BIN)/python -m pytest tests/e2e
 
-faults: .venv/dev.done   ## Every fault under load, about four minutes; WORDS=nginx runs those with it in their name
+faults: .venv/dev.done   ## Every fault under load, about four minutes; WORDS=nginx runs those with it in their name, WORDS=--patient on a busy machine
 	$(BIN)/python -m tests.faults $(WORDS)
 
 simulate: .venv/dev.done ## SEEDS=100000: schedules of faults under virtual time, on all cores; SEED=38: one again, with its last steps

@@ -39,9 +39,9 @@ def check(models: Sequence[BatcherSettings]) -> None:
     try:
         refuse_unusable(os.environ)
         finder_of(settings.redis_url.get_secret_value())
-        trusting(settings.inference_ca_file)
         refuse_taken(settings.batcher_host, settings.batcher_port, "BATCHER_PORT")
         for each in models:
+            trusting(each.inference_ca_file)
             check_grpc(each)
     except SettingsError as error:
         sys.stderr.write(f"autobatch: {error}\n")

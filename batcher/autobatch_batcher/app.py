@@ -43,7 +43,7 @@ from autobatch_shared.redis.model_record import ModelRecord
 from autobatch_shared.redis.watching.activities import Activities
 from autobatch_shared.settings.choices import is_grpc
 from autobatch_shared.settings.definitions import BatcherSettings, without_credentials
-from autobatch_shared.settings.named_files import read_own_tokenizer, trusting
+from autobatch_shared.settings.named_files import read_own_tokenizer
 from autobatch_shared.tracing.switch import open_tracing
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class ModelAtWork:
             batcher, name, activities, loop.recent, metrics, pool, clock, self._reporter
         )
         self._lookout = Lookout(pool.upstreams, self._reporter.look_again)
-        self.side = SideOf(name, self._reporter, metrics, pool)
+        self.side = SideOf(name, self._reporter, metrics, pool, link)
 
     async def run(self, stopped: asyncio.Event, side_port: int) -> None:
         """Work until `stopped` is set, and finish what was claimed; `side_port` is for the log."""
@@ -223,7 +223,7 @@ async def replicas_of(
     settings: BatcherSettings, opened: AsyncExitStack, tracing: "Tracing | None" = None
 ) -> list[Replica]:
     """Return the upstreams of one model, whose connections `opened` closes."""
-    session, fresh = await opened.enter_async_context(open_sessions(trusting(settings.inference_ca_file)))
+    session, fresh = await opened.enter_async_context(open_sessions(settings.inference_ca_file))
     wanted = _wanted(settings)
     # Calls that are counted are to be full, whatever the lengths of their inputs.
     is_fixed = settings.batch_shape == "fifo" or settings.upstream_rpm is not None

@@ -20,6 +20,7 @@ from autobatch_shared.contract.status import BatcherStatus, RememberedCalls, Ups
 from autobatch_shared.measuring.process_use import ProcessUse
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.redis.clock import RedisClock
+from autobatch_shared.redis.commands import is_refusal
 from autobatch_shared.redis.control import Control
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Reporter:
         self._disputed: set[str] = set()  # upstreams that by another batcher's report serve something else, or fail
         self._reporting = Periodic("reporter", self._round)
         self._started_mono_s = 0.0
+        self._refusal = ""  # Redis's words to the last look at the model; empty: it did not refuse
         self.use = ProcessUse()
         self.status: BatcherStatus | None = None
         self.reaches_redis = False
@@ -90,7 +92,9 @@ class Reporter:
 
     @property
     def waits_for(self) -> dict[str, str]:
-        """The upstreams that are not usable, and why."""
+        """The upstreams that are not usable, and why; of a Redis that refuses what a batcher sends, what it answers."""
+        if self._refusal:
+            return {"Redis": f"it answers {self._refusal!r}"}
         return {each.name: each.obstacle for each in self._pool.upstreams if not each.is_usable}
 
     @property
@@ -160,10 +164,17 @@ class Reporter:
         try:
             await self._keeper.look()
         except QueueUnavailable as error:
-            log.info("model_not_looked_at", extra={"error": str(error)})
+            self._note_refusal(str(error).partition(", with args")[0] if is_refusal(error) else "")
+        else:
+            self._note_refusal("")
         if self.excluded != excluded:
             self._loop.wake()
             await self._report()
+
+    def _note_refusal(self, words: str) -> None:
+        if words and words != self._refusal:  # once a reason, not once a look
+            log.warning("model_not_looked_at", extra={"error": words})
+        self._refusal = words
 
     async def _report(self, *, again: bool = True) -> None:
         now_mono_s = asyncio.get_running_loop().time()

@@ -19,6 +19,7 @@ from autobatch_batcher.reporter import Reporter
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_shared.contract.errors import UpstreamError
+from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.refusals import RefusingRunner, without_server
 
 log = logging.getLogger(__name__)
@@ -38,22 +39,26 @@ class SideOf(NamedTuple):
         reporter: Knows its health.
         metrics: Its numbers.
         pool: Its upstreams.
+        link: Its connection to Redis.
     """
 
     model: str
     reporter: Reporter
     metrics: Metrics
     pool: Pool
+    link: RedisLink
 
 
 async def open_side_port(host: str, port: int, sides: Sequence[SideOf]) -> web.AppRunner:
     """Serve until the returned runner is cleaned up; `runner.addresses` has the real port."""
 
     async def health(_request: web.Request) -> web.Response:
-        """200 while any of its models is healthy: a restart would not help the others. Otherwise each upstream, and why it is not used."""
+        """200 while any of its models is healthy: a restart would not help the others. Otherwise what it waits for, Redis or upstreams, and why."""
         if any(side.reporter.is_healthy for side in sides):
             return web.Response()
         waits_for = {name: why for side in sides for name, why in side.reporter.waits_for.items()}
+        if fault := next((side.link.fault for side in sides if side.link.fault), ""):
+            waits_for["Redis"] = fault
         return web.json_response({"error": "unhealthy", "error_type": "Unhealthy", "waits_for": waits_for}, status=503)
 
     async def live(_request: web.Request) -> web.Response:
@@ -66,7 +71,7 @@ async def open_side_port(host: str, port: int, sides: Sequence[SideOf]) -> web.A
         if request.query.get("upstream") == "1":
             body = await upstream_metrics([upstream for side in sides for upstream in side.pool.upstreams])
             return web.Response(body=body, headers=PROMETHEUS_TEXT)
-        for _, reporter, metrics, pool in sides:
+        for _, reporter, metrics, pool, _ in sides:
             metrics.note_redis(
                 is_reached=reporter.reaches_redis,
                 round_trip_s=reporter.round_trip_s,

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.faults.campaign import CampaignPace, Scenario, is_failed, run
+from tests.faults.campaign import PATIENT, Scenario, is_failed, run
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.world import World, open_world
 
@@ -19,9 +19,6 @@ TELLING = (
     "worker - Redis: cut after a push was applied",
     "batcher - Redis: cut after a claim was applied",
 )
-# What is wrong, lost, hung or doubled is found on a machine that does much else, too: with less load, and time for all of it.
-PATIENT = CampaignPace(per_second=60.0, recovery_max_s=20.0)
-DEADLINE_S = 25.0
 CHOSEN = [scenario for scenario in SCENARIOS if scenario.name in TELLING]
 
 
@@ -30,7 +27,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world() -> AsyncIterator[World]:
-    async with open_world(deadline_s=DEADLINE_S) as opened:
+    async with open_world(deadline_s=PATIENT.deadline_s) as opened:
         yield opened
 
 

@@ -131,7 +131,7 @@ class QueueFull(Rejected):
 
 
 class DeadlineExceeded(Rejected):
-    """The request's time is over."""
+    """The request's deadline expired before its answer came."""
 
     code = "deadline_exceeded"
 

@@ -43,8 +43,14 @@ class ServedModel(msgspec.Struct, frozen=True):
     @property
     def dimension(self) -> int | None:
         """Number of components of its vectors; None where it is unknown."""
+        identity = self.decoded_identity
+        return None if identity is None else identity.dimension
+
+    @property
+    def decoded_identity(self) -> Identity | None:
+        """The identity; None where it cannot be read."""
         try:
-            return _decode_identity(self.identity).dimension
+            return _decode_identity(self.identity)
         except NOT_AS_ASKED:
             return None
 

@@ -3,9 +3,15 @@
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from autobatch_shared.contract.errors import QueueUnavailable
+from autobatch_shared.settings.files.renewed_files import TlsFiles
 from autobatch_shared.settings.loading import SettingsError
+
+if TYPE_CHECKING:
+    from redis.asyncio.connection import RedisSSLContext
 
 PORT = 6379
 
@@ -20,7 +26,7 @@ class Address:
     db: int
     username: str | None
     password: str | None
-    tls: ssl.SSLContext | None
+    tls: TlsFiles | None
 
     def __repr__(self) -> str:
         return self.path or f"{self.host}:{self.port}"
@@ -28,6 +34,17 @@ class Address:
     def at(self, host: str, port: int) -> "Address":
         """Return the address of another server that is entered in the same way."""
         return replace(self, host=host, port=port, path=None)
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Return that of a connection that is made now; None: it has no TLS.
+
+        Raises:
+            QueueUnavailable: A certificate, key or authority cannot be read, or is not whole yet.
+        """
+        try:
+            return None if self.tls is None else self.tls.context()
+        except SettingsError as error:
+            raise QueueUnavailable(str(error)) from error
 
     @classmethod
     def from_url(cls, url: str) -> "Address":
@@ -67,9 +84,9 @@ def _with_parameters(url: str) -> Address:
 
     try:
         connection = ConnectionPool.from_url(url).make_connection()  # type: ignore[no-untyped-call]
-        tls = connection.ssl_context.get() if isinstance(connection, SSLConnection) else None
-    except (TypeError, ValueError, RedisError, OSError) as error:
+    except (TypeError, ValueError, RedisError) as error:
         raise SettingsError([f"REDIS_URL: {_fault(error)}"]) from None
+    tls = _tls_files(connection.ssl_context) if isinstance(connection, SSLConnection) else None
     is_tcp = isinstance(connection, Connection)
     return Address(
         host=connection.host if is_tcp else "localhost",
@@ -82,13 +99,29 @@ def _with_parameters(url: str) -> Address:
     )
 
 
+def _tls_files(parameters: "RedisSSLContext") -> TlsFiles:
+    """Read the files, so that one that cannot be used prevents the start."""
+
+    def made() -> ssl.SSLContext:
+        parameters.context = None  # it keeps the one that it has made
+        try:
+            return parameters.get()
+        except (TypeError, ValueError, OSError) as error:
+            raise SettingsError([f"REDIS_URL: {_fault(error)}"]) from None
+
+    paths = (parameters.certfile, parameters.keyfile, parameters.ca_certs, parameters.ca_path)
+    found = TlsFiles(made, filter(None, paths))
+    found.context()
+    return found
+
+
 def _fault(error: Exception) -> str:
     """Say what is wrong; of the URL, only the name of a parameter is quoted."""
     match error:
         case TypeError():  # ... got an unexpected keyword argument 'ssl_cafile'
             return f"no such parameter: {str(error).rpartition('argument ')[2]}"
         case ssl.SSLError():
-            return f"a certificate or key of its cannot be used: {error.reason}"
+            return f"a certificate or key of its cannot be used: {error.reason or 'it is not whole PEM'}"
         case OSError():
             return f"a file of its parameters cannot be read: {error.strerror}"
         case _:

@@ -1,18 +1,23 @@
-"""Look at a Redis before anything relies on it: what it is, whether it lets us in, and whether we may do what we must.
+"""Look at a Redis before anything relies on it: what it is, whether it lets us in, whether we may do what we must, and who works there.
 
 Permissions are asked for by commands that are queued in a transaction which is never executed. One key of our own is written and
 unlinked: a Redis whose memory is full or whose replicas are missing answers everything else.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import hiredis
 
 from autobatch_shared.contract.keys import PREFLIGHT_TTL_MS, Keys
+from autobatch_shared.contract.models import decode_model
+from autobatch_shared.contract.status import Fleet
 from autobatch_shared.redis.address import Address
-from autobatch_shared.redis.commands import Command, expected_shape
+from autobatch_shared.redis.clock import unix_ms
+from autobatch_shared.redis.commands import Command, all_of, expected_shape, reply_error
 
 READ_BYTES = 65_536
 NAME = "autobatch-preflight"
@@ -31,6 +36,7 @@ class RedisSeen:
         role: `master` or `replica`.
         mode: `standalone`, `cluster` or `sentinel`.
         refused: The commands that this user may not use on our keys, as `acl.users` names them.
+        unknown: The commands that it does not have: it is too old, or they are renamed.
         memory_max_bytes: Its `maxmemory`, 0: no limit; None: we may not ask.
         memory_used_bytes: What of it is used; None: we may not ask.
         eviction_policy: Its `maxmemory-policy`; empty: we may not ask.
@@ -43,6 +49,7 @@ class RedisSeen:
     role: str = ""
     mode: str = ""
     refused: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     memory_max_bytes: int | None = None
     memory_used_bytes: int | None = None
     eviction_policy: str = ""
@@ -56,26 +63,47 @@ async def inspect_redis(address: Address, keys: Keys, limit_s: float) -> RedisSe
         OSError, EOFError: It cannot be reached, or does not answer within `limit_s` seconds.
         hiredis.HiredisError, QueueUnavailable: Its answer is not Redis's protocol, or not what was asked for.
     """
+    async with _dialogue(address, limit_s) as dialogue:
+        with expected_shape:
+            return await _inspect(dialogue, address, keys)
+
+
+async def read_fleet(address: Address, keys: Keys, limit_s: float) -> Fleet:
+    """Return the batchers of a model that reported lately to one server, and its record of the model.
+
+    Raises:
+        OSError, EOFError: It cannot be reached, or does not answer within `limit_s` seconds.
+        hiredis.HiredisError, QueueUnavailable: It refuses, or its answer is not what was asked for.
+    """
+    asked: list[Command] = [("TIME",), ("HGETALL", keys.batchers), ("GET", keys.model)]
+    async with _dialogue(address, limit_s) as dialogue:
+        *entered, time, reports, model = await dialogue.ask([*_entry(address), ("SELECT", address.db), *asked])
+    for reply in (*entered, time, reports, model):
+        if isinstance(reply, Exception):
+            raise reply_error(reply)
+    with expected_shape:
+        return Fleet(all_of(bytes, reports[1::2]), int(unix_ms(time)), decode_model(model))
+
+
+@asynccontextmanager
+async def _dialogue(address: Address, limit_s: float) -> AsyncIterator["_Dialogue"]:
+    """A connection that is closed at the end, all of it within `limit_s` seconds."""
     async with asyncio.timeout(limit_s):
         if address.path:
             reader, writer = await asyncio.open_unix_connection(address.path)
         else:
             handshake_limit_s = limit_s * HANDSHAKE_SHARE if address.tls else None
             reader, writer = await asyncio.open_connection(
-                address.host, address.port, ssl=address.tls, ssl_handshake_timeout=handshake_limit_s
+                address.host, address.port, ssl=address.tls_context(), ssl_handshake_timeout=handshake_limit_s
             )
         try:
-            with expected_shape:
-                return await _inspect(_Dialogue(reader, writer), address, keys)
+            yield _Dialogue(reader, writer)
         finally:
             writer.transport.abort()
 
 
 async def _inspect(dialogue: "_Dialogue", address: Address, keys: Keys) -> RedisSeen:
-    entry: list[Command] = [("HELLO", 2)]
-    if address.password is not None:
-        entry.insert(0, ("AUTH", *((address.username,) if address.username else ()), address.password))
-    replies = await dialogue.ask(entry)
+    replies = await dialogue.ask(_entry(address))
     if refusal := next((str(reply) for reply in replies if isinstance(reply, Exception)), ""):
         return RedisSeen(refusal)
     hello = replies[-1]
@@ -84,13 +112,16 @@ async def _inspect(dialogue: "_Dialogue", address: Address, keys: Keys) -> Redis
         [("SELECT", address.db), ("EXISTS", keys.epoch), ("INFO", "memory"), ("CONFIG", "GET", VALUE_MAX_NAME)]
     )
     refusal = _refusal(selected, found)
-    if not refusal:  # else the key might be written into another database
+    if not refusal and not (address.db and isinstance(selected, Exception)):  # else it might be another database
         written, _ = await dialogue.ask(
             [("SET", keys.preflight, "", "PX", PREFLIGHT_TTL_MS), ("UNLINK", keys.preflight)]
         )
         refusal = _refusal(written)
-    needed = needed_commands(keys)
-    _, *queued = await dialogue.ask([("MULTI",), *needed.values()])
+    asked = {"select": selected} if address.db else {}
+    (asked["multi"],) = await dialogue.ask([("MULTI",)])
+    if not isinstance(asked["multi"], Exception):  # else they would be executed
+        needed = needed_commands(keys)
+        asked |= zip(needed, await dialogue.ask([*needed.values()]), strict=True)
     memory_max, memory_used, policy = _memory(memory)
     return RedisSeen(
         refusal=refusal,
@@ -98,12 +129,19 @@ async def _inspect(dialogue: "_Dialogue", address: Address, keys: Keys) -> Redis
         version=said.get("version", ""),
         role=said.get("role", ""),
         mode=said.get("mode", ""),
-        refused=tuple(name for name, reply in zip(needed, queued, strict=True) if _is_noperm(reply)),
+        refused=tuple(name for name, reply in asked.items() if _says(reply, "NOPERM")),
+        unknown=tuple(name for name, reply in asked.items() if _says(reply, "ERR unknown command")),
         memory_max_bytes=memory_max,
         memory_used_bytes=memory_used,
         eviction_policy=policy,
         value_bytes_max=_number_in(value_max),
     )
+
+
+def _entry(address: Address) -> list[Command]:
+    """What a connection begins with."""
+    user = (address.username,) if address.username else ()
+    return [*([("AUTH", *user, address.password)] if address.password is not None else []), ("HELLO", 2)]
 
 
 def needed_commands(keys: Keys) -> dict[str, Command]:
@@ -153,8 +191,8 @@ def _refusal(*replies: object) -> str:
     return next((error for error in errors if not error.startswith(("NOPERM", "READONLY"))), "")
 
 
-def _is_noperm(reply: object) -> bool:
-    return isinstance(reply, Exception) and str(reply).startswith("NOPERM")
+def _says(reply: object, error: str) -> bool:
+    return isinstance(reply, Exception) and str(reply).startswith(error)
 
 
 def _memory(info: object) -> tuple[int | None, int | None, str]:

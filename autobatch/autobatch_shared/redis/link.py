@@ -14,6 +14,7 @@ from typing import Any
 from autobatch_shared.bell import pause
 from autobatch_shared.redis.commands import Command, refusal_of
 from autobatch_shared.redis.masters.master import Master
+from autobatch_shared.redis.masters.outage import Outage, root_of
 from autobatch_shared.redis.session import RedisSession, unavailable
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class RedisLink:
         self._name = name
         self._silence_max_s = silence_max_s
         self._session: RedisSession | None = None
+        self._outage = Outage()
         self._connected = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 
@@ -50,6 +52,11 @@ class RedisLink:
     def is_connected(self) -> bool:
         """Whether a command would be sent now."""
         return self._connected.is_set()
+
+    @property
+    def fault(self) -> str:
+        """Why there is no connection, in words; empty: there is one, or none was tried yet."""
+        return self._outage.fault
 
     def start(self) -> None:
         """Begin to connect, and to reconnect for ever."""
@@ -92,17 +99,18 @@ class RedisLink:
 
     async def _keep(self) -> None:
         """Connect, serve until the connection ends, and again; the pause grows while Redis does not answer."""
-        pause_s, logged = 0.0, ""
+        pause_s = 0.0
         while True:
             session = None
             try:
                 session = await self._master.connect(self._name, self._silence_max_s)
-                pause_s, logged = 0.0, ""
+                pause_s = 0.0
                 if not session.ended.done():
                     session.on_lost = self._disconnected
                     self.connections += 1
                     self._session = session
                     self.refusal = ""
+                    self._outage.end()
                     self._connected.set()
                     if self.connections > 1:
                         self._master.prove(self._leave)
@@ -113,8 +121,9 @@ class RedisLink:
                     self._master.moved()
             except Exception as error:  # noqa: BLE001  # no fault may end the trying
                 self.refusal = refusal_of(error)
-                if logged != (logged := repr(error)):  # once a reason, not once a try
-                    log.warning("redis_unreachable", extra={"link": self._name, "error": logged})
+                if self._outage.note(error, asyncio.get_running_loop().time()):
+                    said = repr(root_of(error))
+                    log.warning("redis_unreachable", extra={"link": self._name, "error": said})
             finally:
                 self._disconnected()
                 if session is not None:

@@ -39,7 +39,7 @@ async def open_session(address: Address, name: str, silence_max_s: float) -> "Re
 
     Raises:
         OSError: The server cannot be reached, or its certificate is not trusted.
-        QueueUnavailable: It refuses, or closed the connection.
+        QueueUnavailable: It refuses, or closed the connection; or a file that TLS with it needs cannot be used.
     """
     loop = asyncio.get_running_loop()
 
@@ -49,7 +49,7 @@ async def open_session(address: Address, name: str, silence_max_s: float) -> "Re
     if address.path:
         _, session = await loop.create_unix_connection(made, address.path)
     else:
-        _, session = await loop.create_connection(made, address.host, address.port, ssl=address.tls)
+        _, session = await loop.create_connection(made, address.host, address.port, ssl=address.tls_context())
     try:
         if address.password is not None:
             user = (address.username,) if address.username else ()
@@ -188,7 +188,9 @@ class RedisSession(asyncio.Protocol):
         self._out.clear()
         for future in self._waiting:
             if not future.done():
-                future.set_exception(QueueUnavailable("The connection to the queue broke."))
+                broken = QueueUnavailable("The connection to the queue broke.")
+                broken.__cause__ = exc  # such as an alert of TLS
+                future.set_exception(broken)
         self._waiting.clear()
         if not self.ended.done():
             self.ended.set_result(None)

@@ -462,7 +462,8 @@ class BatcherSettings(QueueSettings):
         description="a comma list of `name=value`: headers for the upstream, such as `api-key=...`; a comma in a value is `%2C`",
     )
     inference_ca_file: Annotated[str, AfterValidator(_file)] | None = Field(
-        None, description="a PEM file of further authorities whose certificates an upstream may have"
+        None,
+        description="a PEM file of further authorities whose certificates an upstream may have; read again for a new connection once it has changed",
     )
     max_concurrent_batches: int | None = Field(
         None,

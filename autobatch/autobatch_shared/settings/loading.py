@@ -90,8 +90,8 @@ def read(cls: type[S], argv: Sequence[str], of_model: Mapping[str, Any] = NONE, 
     faults += unknown
     try:
         env_file = read_env_file()
-    except UnicodeDecodeError as error:
-        raise SettingsError([*faults, f"{ENV_FILE}: {error}"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([*faults, _unread(ENV_FILE, error)]) from None
     known = every_name()
     faults += env_file.faults
     faults += [
@@ -245,22 +245,36 @@ def _flag_fault(flag: str, last: str, names: set[str], *, is_flag: bool, is_valu
     return f"{flag}: no such flag{advice(_name_of(flag), names, _as_flag) if is_flag else ''}"
 
 
+def config_text() -> str:
+    """Return the text of `config.toml`; nothing where there is none.
+
+    Raises:
+        OSError, UnicodeDecodeError: It cannot be read.
+    """
+    path = Path(CONFIG_FILE)
+    return path.read_text(ENCODING) if path.is_file() else ""
+
+
 def read_config() -> dict[str, Any]:
     """Return what `config.toml` has; nothing where there is none.
 
     Raises:
-        tomllib.TOMLDecodeError, UnicodeDecodeError: It is not TOML.
+        OSError, UnicodeDecodeError, tomllib.TOMLDecodeError: It cannot be read, or is not TOML.
     """
-    path = Path(CONFIG_FILE)
-    return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return tomllib.loads(config_text())
+
+
+def _unread(file: str, error: Exception) -> str:
+    """What is wrong with a file as a whole."""
+    return f"{file}: {(isinstance(error, OSError) and error.strerror) or error}"
 
 
 def _config_file(cls: type[CommonSettings]) -> tuple[dict[str, Any], list[str]]:
     """The values of `config.toml` that this process knows, and the faults of the file."""
     try:
         values = read_config()
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        return {}, [f"{CONFIG_FILE}: {error}"]
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return {}, [_unread(CONFIG_FILE, error)]
     values.pop(MODELS, None)  # `settings.files.model_tables`
     if isinstance(values.get("debug"), bool) and values.pop("debug"):  # another proxy's key, in this file only
         values.setdefault("log_level", "debug")

@@ -5,10 +5,12 @@ Source of the ranks' format: tiktoken's `*.tiktoken` files, a line for each toke
 
 import ssl
 from base64 import b64decode
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autobatch_shared.settings.definitions import fault_of_keys
+from autobatch_shared.settings.files.renewed_files import TlsFiles
 from autobatch_shared.settings.loading import SettingsError
 
 if TYPE_CHECKING:
@@ -100,3 +102,19 @@ def trusting(ca_file: str | None) -> ssl.SSLContext | None:
         said = "it has none" if isinstance(exc, ssl.SSLError) else exc.strerror
         raise SettingsError([f"INFERENCE_CA_FILE: not a file of PEM certificates: {said} (got {ca_file!r})"]) from exc
     return context
+
+
+def trust_of(ca_file: str | None, alpn: Sequence[str] = ()) -> TlsFiles:
+    """Return what checks each new connection's certificate by what the files have then; nothing is read before the first.
+
+    Args:
+        ca_file: That of authorities besides this machine's.
+        alpn: What the connections offer to speak.
+    """
+
+    def made() -> ssl.SSLContext:
+        context = trusting(ca_file) or ssl.create_default_context()
+        context.set_alpn_protocols(alpn)
+        return context
+
+    return TlsFiles(made, () if ca_file is None else (ca_file,))

@@ -1,7 +1,6 @@
 """Where the value of each setting came from: which source, under which name, on which line. Secrets are never in it."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import SecretStr
@@ -11,7 +10,16 @@ from autobatch_shared.settings.definitions import CommonSettings, without_creden
 from autobatch_shared.settings.files.env_file import ENCODING, ENV_FILE, read_env_file
 from autobatch_shared.settings.files.model_tables import KEYS
 from autobatch_shared.settings.files.toml_lines import lines_of
-from autobatch_shared.settings.loading import CONFIG_FILE, MODELS, UNSET, Flags, environment_of, names_of, spelt_out
+from autobatch_shared.settings.loading import (
+    CONFIG_FILE,
+    MODELS,
+    UNSET,
+    Flags,
+    config_text,
+    environment_of,
+    names_of,
+    spelt_out,
+)
 
 DEFAULT, ENVIRONMENT, FLAG, TABLE = "default", "environment", "flag", f"{CONFIG_FILE} [[{MODELS}]]"
 HIDDEN = "***"
@@ -96,8 +104,7 @@ def _sources(cls: type[CommonSettings], argv: Sequence[str], table: int | None) 
     flags = Flags(cls, cli_prog_name="autobatch", cli_parse_args=spelt_out(argv), cli_parse_none_str=UNSET)()
     given = {name for name, value in environment_of(cls).env_vars.items() if value}
     env_file = DotEnvSettingsSource(cls, env_file=ENV_FILE, env_file_encoding=ENCODING).env_vars
-    path = Path(CONFIG_FILE)
-    places = lines_of(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    places = lines_of(config_text())
     config = {str(place[0]): line for place, line in places.items() if len(place) == 1}
     if "debug" in config:
         config.setdefault("log_level", config["debug"])  # another proxy's key

@@ -7,11 +7,12 @@ import difflib
 import logging
 import os
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
 from autobatch_shared.settings.definitions import BatcherSettings, CommonSettings, servers_of, without_credentials
 from autobatch_shared.settings.files.env_file import ENV_FILE, read_env_file
 from autobatch_shared.settings.foreign_names import COMPOSE_NAMES, refused
-from autobatch_shared.settings.loading import advice, every_name, is_others_rust_log, said_twice
+from autobatch_shared.settings.loading import CONFIG_FILE, advice, every_name, is_others_rust_log, said_twice
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ def remarks_of(settings: CommonSettings) -> list[str]:
     names = read_env_file().names
     return [
         *_about_routes(addresses),
+        *_about_folders(),
         *_about_env_file(names),
         *_about_synonyms(type(settings), names),
         *_about_environment(os.environ),
@@ -42,6 +44,13 @@ def _about_routes(inference_url: str) -> list[str]:
         f"INFERENCE_URL: {without_credentials(url)} is the URL of a route; its server {without_credentials(server)} is used"
         for url, server in zip(urls, servers_of(inference_url), strict=False)
         if server != url.rstrip("/")
+    ]
+
+
+def _about_folders() -> list[str]:
+    """Docker makes one in place of a file that it is told to mount and does not find."""
+    return [
+        f"{file} is a folder, so no setting is read from it" for file in (ENV_FILE, CONFIG_FILE) if Path(file).is_dir()
     ]
 
 

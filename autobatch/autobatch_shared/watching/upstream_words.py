@@ -46,7 +46,7 @@ def obstacle_words(upstream: UpstreamStatus) -> str:
 
 
 def words_of(fault: str) -> str:
-    """Return what a probe found wrong."""
+    """Return a cause in words, where it has others than its own."""
     return CAUSES.get(fault, fault)
 
 

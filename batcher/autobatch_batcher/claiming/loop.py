@@ -91,7 +91,7 @@ class WorkingLoop:
         self._lease = Lease(queue, self._claims, clock, metrics, lease_ms)
         self._replies = Replies(queue, link, self._claims, clock, metrics, retry_s=self._lease.beat_s)
         self._bell = Bell()
-        self._watch = Watch(queue, self._claims, self._bell, pause_s=self._lease.beat_s)
+        self._watch = Watch(queue, self._claims, self._bell, pause_max_s=self._lease.beat_s)
         self._sending: set[asyncio.Task[None]] = set()
         self._is_redis_unavailable = False
         self._was_blocked = False

@@ -66,8 +66,10 @@ class Replies:
                     log.error("replies_lost", extra={"jobs": sum(map(len, steps)), "error": str(error)})  # noqa: TRY400
                     self._claims.doubt()
                     break
-                if await self._link.wait_connected(left_s):
-                    await pause(min(self._retry_s, left_s))  # connected, yet refused: not again at once
+                if self._link.is_connected:
+                    await pause(min(self._retry_s, left_s))  # refused: not again at once
+                else:
+                    await self._link.wait_connected(left_s)
                 if len(step) > 1:
                     steps[:1] = apart(step)
                 elif not is_always_taken(step[0]):

@@ -13,6 +13,7 @@ from autobatch_batcher.forming.policy import Wanted
 from autobatch_shared.bell import Bell, pause
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.redis.batcher_queue import BatcherQueue, Claim
+from autobatch_shared.redis.link import RETRY_PAUSE_S
 
 BLOCK_S = 0.5  # well below half of the link's silence limit
 
@@ -28,16 +29,18 @@ class Watch:
         queue: The batcher's end of the queue.
         claims: Are told that there may be jobs, or when it is not known what was claimed.
         bell: Wakes the working loop.
-        pause_s: Seconds until the loop is woken after a failure.
+        pause_max_s: The most seconds until the loop is woken after a failure; after a first one it is woken soon, as the
+            connection may have broken and be back.
     """
 
-    def __init__(self, queue: BatcherQueue, claims: Claims, bell: Bell, *, pause_s: float) -> None:
+    def __init__(self, queue: BatcherQueue, claims: Claims, bell: Bell, *, pause_max_s: float) -> None:
         self.was_woken = False
         self.rings = 0
         self._queue = queue
         self._claims = claims
         self._bell = bell
-        self._pause_s = pause_s
+        self._pause_s = RETRY_PAUSE_S
+        self._pause_max_s = pause_max_s
         self._task: asyncio.Task[None] | None = None
         self._brought: tuple[Claim, float, int] | None = None
         self._is_hastened = False
@@ -87,6 +90,9 @@ class Watch:
         except QueueUnavailable:
             self._claims.doubt()
             await pause(self._pause_s)  # the next turn's claim fails with the reason
+            self._pause_s = min(2 * self._pause_s, self._pause_max_s)
+        else:
+            self._pause_s = RETRY_PAUSE_S
         finally:
             self._task = None
             self._bell.ring()

@@ -5,6 +5,7 @@ The routes and their rows are those of `dialects.base`. A component that is not 
 Source: the answers of text-embeddings-inference 1.9.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Container, Sequence
 from typing import Annotated
 
@@ -50,7 +51,8 @@ def cut_rows(answer: bytes, count: int, route: str = "/embed", may_be_empty: Con
     try:
         rows = [bytes(row) for row in _decode_rows(answer)]
     except NOT_AS_ASKED as exc:
-        raise UpstreamProtocolError("The upstream's answer is not an array of rows") from exc
+        said = "begins with a byte order mark" if answer.startswith(BOM_UTF8) else "is not an array of rows"
+        raise UpstreamProtocolError(f"The upstream's answer {said}") from exc
     if len(rows) != count:
         raise UpstreamProtocolError(f"The upstream answered {len(rows)} rows to {count} inputs")
     if route == "/embed":

@@ -6,8 +6,8 @@ these apart; where they are in no words that are known here, the connection does
 
 import asyncio
 import errno
+import ssl
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,8 +25,10 @@ from autobatch_shared.contract.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from autobatch_shared.contract.status import NO_ANSWER
+from autobatch_shared.contract.status import CALL_MAX_S, NO_ANSWER
 from autobatch_shared.settings.choices import grpc_target
+from autobatch_shared.settings.loading import SettingsError
+from autobatch_shared.settings.named_files import trust_of
 
 Code = grpc.StatusCode
 Connectivity = grpc.ChannelConnectivity
@@ -49,6 +51,7 @@ STATUSES = {
     Code.DEADLINE_EXCEEDED: 504,
 }
 TEXT = "text/plain"
+UNTRUSTING = "tls: "  # before why the file of authorities cannot be used
 RECONNECT_MIN_MS, RECONNECT_MAX_MS = 100, 1_000  # as often as `lookout` asks; gRPC's own waits grow to two minutes
 CONNECT_MAX_MS = 1_000  # an address that has vanished refuses nothing: it says nothing
 #: How the details of a call begin that had no connection, and of one that lost its own: as grpcio 1.80 and 1.85 say it.
@@ -65,7 +68,7 @@ class GrpcClient:
     Args:
         url: `grpc://host:port`, or `grpcs://` with TLS.
         headers: Are sent with every call, as metadata.
-        ca_file: The certificates of whom to trust with `grpcs://`; None: those that gRPC brings.
+        ca_file: The certificates of whom to trust with `grpcs://`; None: those that gRPC brings. A new connection is made by what it has then.
         answer_bytes_max: The most bytes of an answer.
     """
 
@@ -81,13 +84,34 @@ class GrpcClient:
     ) -> None:
         self._url = url
         self._metadata = tuple((name.lower(), value) for name, value in headers.items())
-        self._ca_file = ca_file
+        self._is_tls = urlsplit(url).scheme == "grpcs"
+        self._ca_file = ca_file if self._is_tls else None
+        self._trust = trust_of(self._ca_file)
+        self._trusted: ssl.SSLContext | None = None  # when the channel was opened
         self._answer_bytes_max = answer_bytes_max
         self._channel: grpc.aio.Channel
         self._watching: asyncio.Task[None]
+        self._closing: dict[grpc.aio.Channel, asyncio.Task[None]] = {}
 
     async def __aenter__(self) -> Self:
-        parts = urlsplit(self._url)
+        self._trusted = self._trust.context() if self._ca_file else None
+        self._open(self._authorities())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        channels, tasks = [self._channel, *self._closing], [self._watching, *self._closing.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for channel in channels:
+            await channel.close()
+
+    def _authorities(self) -> bytes | None:
+        return Path(self._ca_file).read_bytes() if self._ca_file else None
+
+    def _open(self, authorities: bytes | None) -> None:
         target = grpc_target(self._url)
         options: list[tuple[str, Any]] = [
             ("grpc.max_receive_message_length", self._answer_bytes_max),
@@ -97,30 +121,44 @@ class GrpcClient:
             ("grpc.max_reconnect_backoff_ms", RECONNECT_MAX_MS),
             ("grpc.use_local_subchannel_pool", 1),  # a connection of its own, of which it knows when it was made
         ]
-        if parts.scheme == "grpcs":
-            self._channel = grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(self._authorities()), options)
+        if self._is_tls:
+            self._channel = grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(authorities), options)
         else:
             self._channel = grpc.aio.insecure_channel(target, options)
-        self._watching = asyncio.create_task(self._watch(), name="grpc-connection")
-        return self
+        self._watching = asyncio.create_task(self._watch(self._channel), name="grpc-connection")
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _renew(self) -> None:
+        """Open another channel where there is no connection, and other authorities than when this one was opened: it keeps those.
+
+        Raises:
+            UpstreamUnavailable: The file of authorities cannot be used now.
+        """
+        if self._ca_file is None or self._is_connected:
+            return
+        try:
+            trusted = self._trust.context()
+            if trusted is self._trusted:
+                return
+            authorities = self._authorities()
+        except (SettingsError, OSError) as exc:
+            raise UpstreamUnavailable().because(f"{UNTRUSTING}{exc}") from exc
+        self._leave()
+        self._open(authorities)
+        self._trusted = trusted
+
+    def _leave(self) -> None:
+        """Close the channel once its calls have ended."""
         self._watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._watching
-        await self._channel.close()
+        left = self._channel
+        self._closing[left] = closing = asyncio.create_task(left.close(CALL_MAX_S), name="grpc-close")
+        closing.add_done_callback(lambda _: self._closing.pop(left, None))
 
-    def _authorities(self) -> bytes | None:
-        return Path(self._ca_file).read_bytes() if self._ca_file else None
-
-    async def _watch(self) -> None:
+    async def _watch(self, channel: grpc.aio.Channel) -> None:
         """Note when the connection is made anew."""
-        state = self._channel.get_state()
+        state = channel.get_state()
         while state is not Connectivity.SHUTDOWN:
-            await self._channel.wait_for_state_change(state)
-            state = self._channel.get_state()
+            await channel.wait_for_state_change(state)
+            state = channel.get_state()
             if state is Connectivity.READY:
                 self.connected_s = asyncio.get_running_loop().time()
 
@@ -133,6 +171,7 @@ class GrpcClient:
             UpstreamTimeout: No whole answer within `timeout_s` seconds.
             UpstreamProtocolError: The answer is too large.
         """
+        self._renew()
         had_connection, began_s = self._is_connected, asyncio.get_running_loop().time()
         call = self._channel.unary_unary(post.path)
         try:
@@ -168,6 +207,8 @@ class GrpcClient:
         except UpstreamTimeout as exc:
             raise TimeoutError from exc
         except UpstreamUnavailable as exc:
+            if exc.cause.startswith(UNTRUSTING):
+                raise ssl.SSLError(0, exc.cause.removeprefix(UNTRUSTING)) from exc
             raise OSError(
                 errno.ECONNRESET if isinstance(exc, UpstreamBroken) else errno.ECONNREFUSED, exc.cause
             ) from exc

@@ -39,6 +39,9 @@ from autobatch_shared.contract.errors import (
     UpstreamUnavailable,
 )
 from autobatch_shared.contract.status import NO_ANSWER
+from autobatch_shared.settings.files.renewed_files import TlsFiles
+from autobatch_shared.settings.loading import SettingsError
+from autobatch_shared.settings.named_files import trust_of
 
 if TYPE_CHECKING:
     from autobatch_batcher.upstreams.upstream_client import UpstreamClient
@@ -48,6 +51,7 @@ SWITCHING_PROTOCOLS = 101
 PROBE_TIMEOUT_S = 3.0
 CONNECT_MAX_S = 1.0  # an address that has vanished, as of a stopped container, refuses nothing: it says nothing
 DNS_TTL_S = 1  # aiohttp's own 10 s are how long a call would still go to the address of the container before
+ALPN = ("http/1.1",)  # as aiohttp's own
 KEEPALIVE_S = 15  # below what servers usually keep an idle connection
 ANSWER_BYTES_MAX = 100_000_000  # the default of ANSWER_LIMIT
 GZIP_OR_ZLIB = zlib.MAX_WBITS | 32  # as `zlib` has it: whichever of the two it is
@@ -76,24 +80,46 @@ class CallConnection:
 _current: ContextVar[CallConnection | None] = ContextVar("_current", default=None)
 
 
+class TrustingConnector(aiohttp.TCPConnector):
+    """Checks each new connection by what the files of authorities have then; aiohttp itself reads this machine's once.
+
+    Args:
+        trust: The files.
+        options: Those of aiohttp's.
+    """
+
+    def __init__(self, trust: TlsFiles, **options: Any) -> None:
+        super().__init__(**options)
+        self._trust = trust
+
+    def _get_ssl_context(self, req: aiohttp.ClientRequest) -> ssl.SSLContext | None:
+        if not req.is_ssl():
+            return None
+        try:
+            return self._trust.context()
+        except SettingsError as exc:
+            raise aiohttp.ClientConnectorSSLError(req.connection_key, ssl.SSLError(0, str(exc))) from exc
+
+
 @asynccontextmanager
 async def open_sessions(
-    trust: ssl.SSLContext | None = None,
+    ca_file: str | None = None,
 ) -> AsyncIterator[tuple[aiohttp.ClientSession, aiohttp.ClientSession]]:
     """Open two HTTP sessions and close them in the end: the usual one, and one that makes a new connection for each call.
 
     Args:
-        trust: Checks certificates; None: as this machine does.
+        ca_file: The file of authorities to trust besides this machine's.
+
+    Raises:
+        SettingsError: It cannot be used.
     """
-    options: dict[str, Any] = {
-        "limit": 0,
-        "ssl": trust or True,
-        "ttl_dns_cache": DNS_TTL_S,
-        "socket_factory": _new_socket,
-    }
+    trust = trust_of(ca_file, ALPN)
+    if ca_file is not None:
+        trust.context()
+    options: dict[str, Any] = {"limit": 0, "ttl_dns_cache": DNS_TTL_S, "socket_factory": _new_socket}
     async with (
-        _session(aiohttp.TCPConnector(keepalive_timeout=KEEPALIVE_S, **options)) as usual,
-        _session(aiohttp.TCPConnector(force_close=True, **options)) as fresh,
+        _session(TrustingConnector(trust, keepalive_timeout=KEEPALIVE_S, **options)) as usual,
+        _session(TrustingConnector(trust, force_close=True, **options)) as fresh,
     ):
         yield usual, fresh
 

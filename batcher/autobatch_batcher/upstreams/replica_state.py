@@ -18,7 +18,7 @@ from autobatch_batcher.upstreams.limits import LearntLimits, Limits, lowered
 from autobatch_batcher.upstreams.standing import NO_RECORD, NOT_LEARNT, Standing
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card
 from autobatch_shared.contract.models import ServedModel, model_of
-from autobatch_shared.contract.status import UpstreamStatus
+from autobatch_shared.contract.status import NO_ANSWER, UpstreamStatus
 from autobatch_shared.watching.upstream_words import INVALID_ANSWER, kind_of_cause, words_of
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,10 @@ ALIKE_SHARE = 0.95  # of a limit of tokens: how many of them texts have for thei
 
 SERVES_ANOTHER, SERVES_UNKNOWN = "serves another model", "does not say what it serves"
 LATE = "late answers"  # so many in a row that it counts as hung
+TOLD = {
+    INVALID_ANSWER: "The upstream's answers are invalid",
+    **dict.fromkeys((NO_ANSWER, LATE), "The upstream did not answer in time"),
+}
 
 WentDown = Callable[[], None]
 
@@ -161,9 +165,10 @@ class ReplicaState:
 
     @property
     def told_to_clients(self) -> str:
-        """What clients are told of it where it is not called: by the status that it answers; empty: it cannot be reached."""
-        status = self.trouble.removeprefix("HTTP ")
-        return self.standing.told or (f"The upstream answered {status}" if status.isdigit() else "")
+        """What clients are told of it where it is not called: by what it answers, or that it does not; empty: it cannot be reached."""
+        trouble = self.trouble
+        status = trouble.removeprefix("HTTP ")
+        return self.standing.told or (f"The upstream answered {status}" if status.isdigit() else TOLD.get(trouble, ""))
 
     def call_time(self, now_s: float, inputs: int, *, is_scarce: bool) -> CallTime:
         """Return what a call takes, by which jobs are dropped.

@@ -13,6 +13,9 @@ ConnectionFaultKind = Literal[
     "silent",
     "unreachable",
     "untrusted",
+    "expired",
+    "misnamed",
+    "asks_certificate",
     "no_tls",
     "tls_only",
     "no_grpc",
@@ -34,6 +37,11 @@ _BY_ERRNO: dict[int, ConnectionFaultKind] = {
     errno.EACCES: "denied",
     errno.EPERM: "denied",
 }
+_TLS_FAILS = "TLS with {place} fails: {detail}"
+#: What is wrong with a certificate otherwise than that its authority is not known (openssl/x509_vfy.h).
+_BY_VERIFY_CODE: dict[int, ConnectionFaultKind] = {9: "expired", 10: "expired", 62: "misnamed", 64: "misnamed"}
+#: A server that has read our certificate, or misses one, says so in an alert; before TLS 1.3 in one that may mean other things, too.
+_ASKS_CERTIFICATE = re.compile(r"ALERT_(?:.*CERTIFICATE|HANDSHAKE_FAILURE|UNKNOWN_CA)")
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "PACKET_LENGTH")
 #: How a client of HTTP/2 begins, as one of gRPC does: the preface, and settings without any (RFC 9113, 3.4 and 6.5).
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
@@ -44,7 +52,10 @@ _SENTENCES: dict[ConnectionFaultKind, str] = {
     "refused": "{place} refuses connections, nothing listens there ({detail})",
     "silent": "{place} does not answer ({detail})",
     "unreachable": "{place} cannot be reached ({detail})",
-    "untrusted": "TLS with {place} fails: {detail}",
+    "untrusted": _TLS_FAILS,
+    "expired": _TLS_FAILS,
+    "misnamed": _TLS_FAILS,
+    "asks_certificate": _TLS_FAILS,
     "no_tls": "TLS with {place} fails: it does not speak TLS ({detail})",
     "tls_only": "{place} speaks TLS only ({detail})",
     "no_grpc": "{place} does not speak gRPC ({detail})",
@@ -96,14 +107,16 @@ def fault_in_greeting(answer: bytes) -> ConnectionFault | None:
 
 def _tls_fault(cause: BaseException) -> ConnectionFault | None:
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return ConnectionFault("untrusted", cause.verify_message)
+        return ConnectionFault(_BY_VERIFY_CODE.get(cause.verify_code, "untrusted"), cause.verify_message)
     if (
         isinstance(cause, ConnectionAbortedError) and cause.errno is None
     ):  # asyncio's, of a handshake that takes too long
         return ConnectionFault("no_tls", "the handshake gets no answer")
     if isinstance(cause, ssl.SSLError):
         reason = cause.reason or "no reason"
-        return ConnectionFault("no_tls" if any(word in reason for word in _NOT_TLS) else "untrusted", reason)
+        if any(word in reason for word in _NOT_TLS):
+            return ConnectionFault("no_tls", reason)
+        return ConnectionFault("asks_certificate" if _ASKS_CERTIFICATE.search(reason) else "untrusted", reason)
     return None
 
 
@@ -112,7 +125,9 @@ def _system_fault(cause: BaseException) -> ConnectionFault | None:
         return ConnectionFault("unresolved", cause.strerror or "no such name")
     if isinstance(cause, TimeoutError) and cause.errno is None:
         return ConnectionFault("silent", "no answer in time")
-    if isinstance(cause, EOFError):
+    if isinstance(cause, EOFError) or (
+        isinstance(cause, ConnectionResetError) and cause.errno is None
+    ):  # asyncio's, of a handshake that the server ends
         return ConnectionFault("hung_up", "end of file")
     number = _errno_of(cause) if isinstance(cause, OSError) else 0
     return ConnectionFault(_BY_ERRNO.get(number, "other"), errno.errorcode.get(number, str(number))) if number else None

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple
 
 import hiredis
 
@@ -11,11 +13,13 @@ from autobatch_console.preflight.name_look_up import look_up
 from autobatch_console.preflight.redis_diagnoses import SETTING, judge_connection, judge_foreign, judge_redis
 from autobatch_console.preflight.upstreams.upstream_diagnoses import judge_upstreams
 from autobatch_console.preflight.upstreams.upstream_inquiry import UpstreamAccess, inquire
+from autobatch_console.preflight.upstreams.upstream_models import other_model_kept
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
+from autobatch_shared.contract.status import Fleet
 from autobatch_shared.redis.address import Address
-from autobatch_shared.redis.commands import reply_error
-from autobatch_shared.redis.inspection import inspect_redis
+from autobatch_shared.redis.commands import NotTheMaster, reply_error
+from autobatch_shared.redis.inspection import inspect_redis, read_fleet
 from autobatch_shared.redis.masters.master import finder_of, redirection
 from autobatch_shared.settings.loading import SettingsError
 
@@ -54,18 +58,71 @@ async def _ask_server(address: Address, keys: Keys, values: Mapping[str, int]) -
         if address.path is None:
             await look_up(address.host, LIMIT_S)
         seen = await inspect_redis(address, keys, LIMIT_S)
-        if moved_to := redirection(reply_error(seen.refusal)):
-            host, port = moved_to
-            named = address.at(host or address.host, port)
+        if named := _named(address, reply_error(seen.refusal)):
             place, seen = repr(named), await inspect_redis(named, keys, LIMIT_S)
     except (OSError, EOFError) as error:
-        return [judge_connection(place, fault_of(error))]
+        return [judge_connection(place, fault_of(error), speaks_tls=address.tls is not None)]
     except (hiredis.HiredisError, QueueUnavailable):
         return [judge_foreign(place)]
     return judge_redis(place, keys.prefix, seen, values)
 
 
-async def ask_upstreams(urls: Sequence[str], access: UpstreamAccess) -> list[Diagnosis]:
-    """Return the diagnoses of the upstreams at these URLs, together."""
-    seen = await asyncio.gather(*(inquire(url, access, LIMIT_S) for url in urls))
-    return judge_upstreams(seen)
+def _named(address: Address, error: QueueUnavailable) -> Address | None:
+    """The node of its cluster that a server names as the one to ask; None where it names none."""
+    moved_to = redirection(error)
+    return address.at(moved_to[0] or address.host, moved_to[1]) if moved_to else None
+
+
+class QueueOf(NamedTuple):
+    """Where the jobs of one model wait.
+
+    Attributes:
+        redis_url: REDIS_URL.
+        namespace: NAMESPACE.
+        model: The model's name; empty: it has none.
+    """
+
+    redis_url: str
+    namespace: str
+    model: str = ""
+
+
+async def ask_upstreams(urls: Sequence[str], access: UpstreamAccess, queue: QueueOf | None = None) -> list[Diagnosis]:
+    """Return the diagnoses of the upstreams at these URLs, together; and beside the batchers that there are, where a queue is given."""
+    seen, fleets = await asyncio.gather(
+        asyncio.gather(*(inquire(url, access, LIMIT_S) for url in urls)), _fleets_at(queue)
+    )
+    namespace = "" if queue is None else queue.namespace
+    beside = [diagnosis for fleet in fleets for diagnosis in other_model_kept(seen, fleet, namespace)]
+    return judge_upstreams(seen) + beside
+
+
+async def _fleets_at(queue: QueueOf | None) -> list[Fleet]:
+    """Return what the batchers of a model report at each server of its queue; of one that cannot be asked `ask_redis` says why."""
+    if queue is None or not queue.redis_url:
+        return []
+    try:
+        finder = finder_of(queue.redis_url)
+    except SettingsError:
+        return []
+    keys = Keys(queue.namespace, queue.model)
+    try:
+        candidates = await finder.candidates(None)
+    except QueueUnavailable:
+        return []
+    finally:
+        await finder.close()
+    fleets = await asyncio.gather(*(_fleet_at(address, keys) for address in candidates))
+    return [fleet for fleet in fleets if fleet is not None]
+
+
+async def _fleet_at(address: Address, keys: Keys) -> Fleet | None:
+    with suppress(OSError, EOFError, hiredis.HiredisError, QueueUnavailable):
+        if address.path is None:
+            await look_up(address.host, LIMIT_S)
+        try:
+            return await read_fleet(address, keys, LIMIT_S)
+        except NotTheMaster as error:
+            if named := _named(address, error):
+                return await read_fleet(named, keys, LIMIT_S)
+    return None

@@ -1,6 +1,6 @@
 """Judge a Redis by what was seen of it. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from autobatch_console.preflight.connection_faults import ConnectionFault, ConnectionFaultKind
 from autobatch_console.preflight.diagnoses import Diagnosis, DiagnosisState
@@ -9,18 +9,27 @@ from autobatch_shared.redis.inspection import RedisSeen
 SETTING = "REDIS_URL"
 VERSION_MIN = (7, 0)  # BLMPOP
 COMMANDS_NAMED_MAX = 5
+KNOWS_COMMANDS = "use Redis or Valkey 7.0 or newer, without `rename-command` of what workers and batchers send"
+
+OWN_CERTIFICATE = (
+    "if it asks for a client certificate, give one that it trusts as `?ssl_certfile=FILE&ssl_keyfile=FILE`"
+)
 
 _ADVICE: dict[ConnectionFaultKind, str] = {
     "unresolved": "correct the name, or the resolver of this machine",
     "refused": "start Redis, or correct the address",
     "silent": "correct the address, or let the firewall between pass it",
     "unreachable": "correct the address, or the routes of this machine",
-    "untrusted": "give the authority's file as `?ssl_ca_certs=FILE`, and the name that the certificate is for",
+    "untrusted": "give the authority's file as `?ssl_ca_certs=FILE`",
+    "expired": "renew its certificate, or correct this machine's clock",
+    "misnamed": "write the name that its certificate is for",
+    "asks_certificate": OWN_CERTIFICATE,
     "no_tls": "write redis:// instead of rediss://",
     "hung_up": "write rediss:// instead of redis:// if it speaks TLS only",
     "missing": "start Redis with this `unixsocket`, or correct the path",
     "denied": "let this user open it: `unixsocketperm` of Redis",
 }
+_TLS_ADVICE: dict[ConnectionFaultKind, str] = {"hung_up": f"correct the port; {OWN_CERTIFICATE}"}
 
 #: What Redis's errors begin with, the first that matches counts; what to change.
 _REFUSALS: tuple[tuple[str, DiagnosisState, str], ...] = (
@@ -41,13 +50,14 @@ _REFUSALS: tuple[tuple[str, DiagnosisState, str], ...] = (
         "start the nodes that are missing, or give their slots to others: `redis-cli --cluster fix`",
     ),
     ("ERR DB index", "wrong", "correct the number of the database behind the `/`"),
-    ("ERR unknown command", "wrong", "use Redis or Valkey 7.0 or newer"),
+    ("ERR unknown command", "wrong", KNOWS_COMMANDS),
 )
 
 
-def judge_connection(place: str, fault: ConnectionFault) -> Diagnosis:
-    """Return the diagnosis of a Redis that could not be asked."""
-    return Diagnosis("wrong", SETTING, fault.sentence(place), _ADVICE.get(fault.kind, ""))
+def judge_connection(place: str, fault: ConnectionFault, *, speaks_tls: bool = False) -> Diagnosis:
+    """Return the diagnosis of a Redis that could not be asked, with TLS or without."""
+    advice = _ADVICE | (_TLS_ADVICE if speaks_tls else {})
+    return Diagnosis("wrong", SETTING, fault.sentence(place), advice.get(fault.kind, ""))
 
 
 def judge_foreign(place: str) -> Diagnosis:
@@ -71,6 +81,7 @@ def judge_redis(place: str, prefix: str, seen: RedisSeen, values: Mapping[str, i
             _too_old(place, seen),
             _not_a_master(place, seen),
             _forbidden(place, prefix, seen),
+            _lacking(place, seen),
             _evicting(place, seen),
             _nearly_full(place, seen, values),
             _too_small(place, seen, values),
@@ -108,15 +119,24 @@ def _not_a_master(place: str, seen: RedisSeen) -> Diagnosis | None:
 def _forbidden(place: str, prefix: str, seen: RedisSeen) -> Diagnosis | None:
     if not seen.refused:
         return None
-    named = ", ".join(seen.refused[:COMMANDS_NAMED_MAX])
-    more = len(seen.refused) - COMMANDS_NAMED_MAX
-    others = f" and {more} more" if more > 0 else ""
     return Diagnosis(
         "wrong",
         SETTING,
-        f"the user may not use {named}{others} on the keys `{prefix}*` of {place}",
+        f"the user may not use {_named(seen.refused)} on the keys `{prefix}*` of {place}",
         "give it the permissions of deploy/redis/users.acl, or set NAMESPACE to the one that it has",
     )
+
+
+def _lacking(place: str, seen: RedisSeen) -> Diagnosis | None:
+    if not seen.unknown or _too_old(place, seen) is not None:
+        return None
+    return Diagnosis("wrong", SETTING, f"{place} does not have the commands {_named(seen.unknown)}", KNOWS_COMMANDS)
+
+
+def _named(commands: Sequence[str]) -> str:
+    """The first of some commands, and how many more there are."""
+    more = len(commands) - COMMANDS_NAMED_MAX
+    return ", ".join(commands[:COMMANDS_NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
 
 
 def _evicting(place: str, seen: RedisSeen) -> Diagnosis | None:

@@ -19,11 +19,13 @@ from autobatch_console.top.keyboard import keys_to
 from autobatch_console.top.screen import frame
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
+from autobatch_shared.contract.status import NO_ANSWER
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.redis.watching.activities import Activities
 from autobatch_shared.settings.definitions import QueueSettings
 from autobatch_shared.settings.loading import load
+from autobatch_shared.watching.upstream_words import words_of
 from autobatch_shared.watching.viewing import view_of
 
 CONNECT_S = 5.0
@@ -91,7 +93,7 @@ async def open_activities(redis_url: str, namespace: str) -> AsyncIterator[Activ
     try:
         if not await link.wait_connected(CONNECT_S):
             raise QueueUnavailable(
-                "REDIS_URL: its Redis could not be reached. `autobatch up` with a Redis of its own prints which address to give here "
+                f"REDIS_URL: its Redis could not be reached ({words_of(link.fault or NO_ANSWER)}). `autobatch up` with a Redis of its own prints which address to give here "
                 "(`watch`); of another one `autobatch doctor` says why"
             )
         yield Activities(link, namespace)

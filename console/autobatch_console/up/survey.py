@@ -7,7 +7,7 @@ from dataclasses import replace
 import aiohttp
 
 from autobatch_console.preflight.diagnoses import Diagnosis, faults_of, warnings_of
-from autobatch_console.preflight.inquiry import ask_redis, ask_upstreams
+from autobatch_console.preflight.inquiry import QueueOf, ask_redis, ask_upstreams
 from autobatch_console.preflight.machine_diagnoses import look_at_files, look_at_port, look_at_side_port
 from autobatch_console.preflight.upstreams.upstream_inquiry import UpstreamAccess
 from autobatch_console.preflight.upstreams.upstream_seen import API_KEY
@@ -112,7 +112,8 @@ async def _look_at_upstreams(model: UpSettings) -> list[Diagnosis]:
     is_by_headers = model.inference_headers is not None and model.inference_api_key is None
     key_setting = "INFERENCE_HEADERS" if is_by_headers else API_KEY
     access = UpstreamAccess(model.upstream_headers, trust, model.upstream_model, model.names, key_setting)
-    diagnoses = await ask_upstreams(model.inference_urls, access)
+    queue = QueueOf(model.redis_url.get_secret_value(), model.namespace, model.served_model_name or "")
+    diagnoses = await ask_upstreams(model.inference_urls, access, queue)
     return [replace(diagnosis, setting=_of(diagnosis.setting, model.served_model_name)) for diagnosis in diagnoses]
 
 

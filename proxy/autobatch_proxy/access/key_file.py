@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from autobatch_shared.periodic import Periodic
+from autobatch_shared.settings.files.renewed_files import FileState, state_of
 from autobatch_shared.settings.loading import SettingsError
 from autobatch_shared.settings.named_files import read_keys
 
@@ -24,7 +24,7 @@ class KeyFile:
     def __init__(self, path: str, take: Callable[[Sequence[str]], None]) -> None:
         self._path = path
         self._take = take
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: FileState = None
         self._looking = Periodic("key-file", self._look)
 
     def open(self) -> None:
@@ -36,7 +36,7 @@ class KeyFile:
         await self._looking.close()
 
     async def _look(self) -> float:
-        seen = self._state()
+        seen = state_of(self._path)
         if seen != self._seen:
             self._seen = seen
             try:
@@ -47,11 +47,3 @@ class KeyFile:
                 self._take(keys)
                 log.info("api_keys_read", extra={"keys": len(keys)})
         return LOOK_EVERY_S
-
-    def _state(self) -> tuple[int, int, int] | None:
-        """What changes with the file; a mounted secret is replaced by another file."""
-        try:
-            found = Path(self._path).stat()
-        except OSError:
-            return None
-        return found.st_ino, found.st_mtime_ns, found.st_size

@@ -154,6 +154,11 @@ class QueueClient:
         """Why Redis refuses, in its word, such as `MISCONF`, `OOM` or `NOREPLICAS`; empty: it does not."""
         return self._link.refusal or self._watcher.refusal or self._refusal
 
+    @property
+    def fault(self) -> str:
+        """Why Redis cannot be reached, in words; empty: it can, or none has tried yet."""
+        return self._link.fault or self._inbox_link.fault
+
     async def open(self) -> None:
         """Connect, for as long as that is quick, and begin to read the inbox."""
         self._link.start()

@@ -1,6 +1,7 @@
 """An upstream that refuses us has not said what it serves: it is not called, and never becomes the namespace's model."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -210,6 +211,30 @@ async def test_of_one_that_answers_with_errors_clients_are_told_the_status_and_n
         await wait_until(is_out)
     assert {503} <= {each.status for each in told} <= {503, status}
     assert {f"The upstream answered {status}"} == {each.json["error"] for each in told if each.body}
+
+
+@pytest.mark.usefixtures("_quick_probes")
+@pytest.mark.parametrize(
+    "answer", [204, 301, b"[]", b"<!doctype html>"], ids=["nothing", "a redirect", "no rows", "a page"]
+)
+async def test_of_one_that_answers_wrongly_clients_are_told_so_and_not_that_it_cannot_be_reached(
+    redis_url: str, upstream: FakeUpstream, answer: int | bytes
+) -> None:
+    """Its health is good, so once it is taken out nothing else says what is wrong."""
+    async with ready_house(redis_url, upstream.url, upstream_patience_ms=0) as house:
+        if isinstance(answer, int):
+            upstream.refuses = {"/embed": answer}
+        else:
+            upstream.rows = lambda _: answer
+        told: list[tuple[int, Any]] = []
+
+        async def is_out() -> bool:
+            told.extend(await house.embed_each([f"{len(told)} {number}" for number in range(16)]))
+            return [status for status, _ in told].count(503) > 20
+
+        await wait_until(is_out)
+    assert {status for status, _ in told} <= {502, 503}
+    assert {body["error"] for status, body in told if status == 503} == {"The upstream's answers are invalid"}
 
 
 async def test_one_whose_probes_go_well_while_its_calls_fail_is_not_healthy_until_one_is_answered(

@@ -3,11 +3,14 @@
 import asyncio
 import gzip
 import itertools
+import ssl
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
+import trustme
 
 from autobatch_batcher.dialects.base import AskedRows, Post
 from autobatch_batcher.dialects.tei import Tei
@@ -22,7 +25,9 @@ from autobatch_shared.contract.errors import (
     UpstreamChanged,
     UpstreamError,
     UpstreamProtocolError,
+    UpstreamUnavailable,
 )
+from tests.support.ports import free_port
 
 Serving = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[None]]
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[[1]]"
@@ -260,3 +265,50 @@ async def test_a_card_that_is_not_answered_is_the_cause_of_the_failed_call(caplo
         assert raised.value.cause == "it does not answer /info: closed before an answer"
         assert upstream.standing.reason == raised.value.cause
     assert "upstream_excluded" in caplog.messages
+
+
+@asynccontextmanager
+async def tls_upstream(port: int, authority: trustme.CA) -> AsyncIterator[list[asyncio.StreamWriter]]:
+    """Answer any number of calls on each connection; its connections."""
+    connections: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await read_call(reader)
+                writer.write(GOOD)
+
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    async with await asyncio.start_server(serve, "127.0.0.1", port, ssl=tls) as server:
+        yield connections
+        server.close()
+        for writer in connections:
+            writer.close()
+
+
+@pytest.mark.parametrize("is_own", [False, True], ids=["INFERENCE_CA_FILE", "this machine's"])
+async def test_authorities_that_are_replaced_in_their_file_count_for_the_next_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_own: bool
+) -> None:
+    """And connections that exist go on, also while there is no such file."""
+    before, after, port, file = trustme.CA(), trustme.CA(), free_port(), tmp_path / "ca.pem"
+    before.cert_pem.write_to_path(str(file))
+    if is_own:
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    async with open_sessions(None if is_own else str(file)) as (session, fresh):
+        client = HttpClient(session, f"https://127.0.0.1:{port}", None, fresh=fresh)
+        async with tls_upstream(port, before) as connections:
+            assert (await client.send(CALL, 30)).body == b"[[1]]"
+            file.unlink()
+            assert (await client.send(CALL, 30)).body == b"[[1]]"
+            assert len(connections) == 1
+        async with tls_upstream(port, after):
+            with pytest.raises(UpstreamUnavailable) as raised:
+                await client.send(CALL, 30)
+            said = "CERTIFICATE_VERIFY_FAILED" if is_own else "INFERENCE_CA_FILE: not a file of PEM certificates"
+            assert raised.value.cause.startswith("tls: ")
+            assert said in raised.value.cause
+            after.cert_pem.write_to_path(str(file))
+            assert (await client.send(CALL, 30)).body == b"[[1]]"

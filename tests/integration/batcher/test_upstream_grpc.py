@@ -1,8 +1,10 @@
 """Calls over gRPC: each status as HTTP says it, who has hung up on whom, and when another server may answer."""
 
 import asyncio
+import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +125,71 @@ async def test_tls_is_spoken_with_one_whose_authority_is_trusted_and_with_no_oth
                 assert not await client.listens(CALL)
 
     assert (answer.status, answer.body) == (200, b"body")
+
+
+async def test_authorities_that_are_replaced_in_their_file_count_for_the_next_connection(tmp_path: Path) -> None:
+    """And the connection that exists goes on, also while there is no such file."""
+    before, after, port, file = trustme.CA(), trustme.CA(), free_port(), tmp_path / "ca.pem"
+    before.cert_pem.write_to_path(str(file))
+
+    async with GrpcClient(f"grpcs://127.0.0.1:{port}", {}, ca_file=str(file)) as client:
+        async with server_that(echo, port, before.issue_cert("127.0.0.1")):
+            assert await is_answered(client)
+            file.unlink()
+            assert await is_answered(client)
+        async with server_that(echo, port, after.issue_cert("127.0.0.1")):
+            await wait_until(lambda: cause_of_call(client, "tls: INFERENCE_CA_FILE: not a file of PEM certificates"))
+            with pytest.raises(ssl.SSLError, match="INFERENCE_CA_FILE: not a file"):
+                await client.fetch(CALL)
+            after.cert_pem.write_to_path(str(file))
+            await wait_until(lambda: is_answered(client))
+        assert client.connected_s > 0
+
+
+async def is_answered(client: GrpcClient) -> bool:
+    with suppress(UpstreamUnavailable):
+        return (await client.send(CALL, 5)).status == 200
+    return False
+
+
+async def cause_of_call(client: GrpcClient, cause: str) -> bool:
+    with pytest.raises(UpstreamUnavailable) as caught:
+        await client.send(CALL, 5)
+    return caught.value.cause.startswith(cause)
+
+
+async def test_a_call_in_flight_outlives_the_authorities_of_its_connection(tmp_path: Path) -> None:
+    """Its server takes no more calls, and the next one has another authority."""
+    before, after, port, file = trustme.CA(), trustme.CA(), free_port(), tmp_path / "ca.pem"
+    before.cert_pem.write_to_path(str(file))
+    is_asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def late(_method: str, body: bytes, _context: Context) -> bytes:
+        is_asked.set()
+        await may_answer.wait()
+        return body
+
+    async with (
+        server_that(late, port, before.issue_cert("127.0.0.1")) as stopping,
+        GrpcClient(f"grpcs://127.0.0.1:{port}", {}, ca_file=str(file)) as client,
+    ):
+        call = asyncio.create_task(client.send(CALL, 60))
+        await is_asked.wait()
+        stop = asyncio.create_task(stopping.stop(60))
+        await wait_until(lambda: is_free(port))
+        after.cert_pem.write_to_path(str(file))
+        async with server_that(echo, port, after.issue_cert("127.0.0.1")):
+            await wait_until(lambda: is_answered(client))
+            assert not call.done()
+            may_answer.set()
+            assert (await call).body == b"body"
+        await stop
+
+
+def is_free(port: int) -> bool:
+    with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        return True
+    return False
 
 
 async def test_one_that_does_not_listen_is_unavailable() -> None:

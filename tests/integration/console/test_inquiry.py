@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,13 +18,14 @@ from aiohttp import web
 
 from autobatch_console.preflight import inquiry
 from autobatch_console.preflight.diagnoses import Diagnosis
-from autobatch_console.preflight.inquiry import LIMIT_S, ask_redis, ask_upstreams
+from autobatch_console.preflight.inquiry import LIMIT_S, QueueOf, ask_redis, ask_upstreams
 from autobatch_console.preflight.upstreams import grpc_inquiry
 from autobatch_console.preflight.upstreams.upstream_inquiry import UpstreamAccess
 from autobatch_shared.kserve import kserve_pb2 as kserve
 from autobatch_shared.settings.definitions import servers_of
 from tests.support.fake_upstream import FakeUpstream
-from tests.support.servers.locked_redis import LockedRedis
+from tests.support.house import ready_house
+from tests.support.servers.locked_redis import LockedRedis, tls_options, words
 from tests.support.servers.masters import GROUPS, make_group
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
@@ -186,6 +188,61 @@ async def test_tls_that_is_not_trusted_and_tls_that_is_not_there(upstream: FakeU
     assert plain.remedy == "write http:// instead of https://"
 
 
+@pytest.mark.parametrize(
+    ("name", "ends", "said", "advice"),
+    [
+        ("127.0.0.1", datetime(2020, 2, 2, tzinfo=UTC), "certificate has expired", "renew its certificate"),
+        ("elsewhere", None, "IP address mismatch", "write the name that its certificate is for"),
+    ],
+)
+async def test_what_is_wrong_with_a_certificate_of_a_known_authority_decides_the_advice(
+    name: str, ends: datetime | None, said: str, advice: str
+) -> None:
+    authority, tls, trust = (
+        trustme.CA(),
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH),
+        ssl.create_default_context(),
+    )
+    authority.issue_cert(name, not_before=datetime(2020, 1, 1, tzinfo=UTC), not_after=ends).configure_cert(tls)
+    authority.configure_trust(trust)
+    async with serving(guarded, tls) as place:
+        diagnosis = await one(ask_upstreams([f"https://{place}"], UpstreamAccess(trust=trust)))
+
+    assert diagnosis.state == "wrong"
+    assert said in diagnosis.what
+    assert diagnosis.remedy.startswith(advice)
+
+
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_an_upstream_that_asks_for_a_client_certificate_is_not_told_to_speak_tls(newest: ssl.TLSVersion) -> None:
+    authority, tls, trust = (
+        trustme.CA(),
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH),
+        ssl.create_default_context(),
+    )
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    tls.maximum_version, tls.verify_mode = newest, ssl.CERT_REQUIRED
+    for context in (tls, trust):
+        authority.configure_trust(context)
+    async with serving(guarded, tls) as place:
+        diagnosis = await one(ask_upstreams([f"https://{place}"], UpstreamAccess(trust=trust)))
+
+    assert "if it asks for a client certificate, ask a proxy" in diagnosis.remedy
+    assert "https://" not in diagnosis.remedy
+
+
+async def test_a_redis_that_asks_for_a_client_certificate_is_told_how_to_give_one(
+    own_redis: RedisServer, locked_redis: LockedRedis, unused_port: int, tmp_path: Path
+) -> None:
+    if not locked_redis.has_tls:
+        pytest.skip("the server was built without TLS")
+    own_redis.start(*words(tls_options(tmp_path, unused_port) | {"tls-auth-clients": "yes"}))
+
+    diagnosis = await one(ask_redis(f"rediss://127.0.0.1:{unused_port}?ssl_ca_certs={tmp_path}/ca.crt", "test"))
+
+    assert "ssl_certfile=FILE" in diagnosis.remedy
+
+
 async def test_an_upstream_that_does_not_listen_yet_is_waited_for(unused_port: int) -> None:
     diagnosis = await one(ask_upstreams([f"http://127.0.0.1:{unused_port}"], UpstreamAccess()))
     assert diagnosis.state == "loading"
@@ -275,7 +332,8 @@ async def test_the_master_is_asked_however_it_is_found(kind: str, tmp_path: Path
 
 async def test_sentinels_that_cannot_be_asked_are_said(unused_port: int) -> None:
     diagnosis = await one(ask_redis(f"redis+sentinel://127.0.0.1:{unused_port}/main", "test"))
-    assert (diagnosis.state, diagnosis.what) == ("wrong", "No Sentinel names a master of main")
+    why = f"(127.0.0.1:{unused_port}: ECONNREFUSED)"
+    assert (diagnosis.state, diagnosis.what) == ("wrong", f"No Sentinel names a master of main {why}")
 
 
 async def test_another_server_at_redis_address_is_no_redis(upstream: FakeUpstream) -> None:
@@ -289,6 +347,25 @@ async def test_a_file_of_redis_url_that_cannot_be_read_is_named(tmp_path: Path) 
     assert "a file of its parameters cannot be read" in str(diagnosis)
 
 
+async def test_a_namespace_in_which_live_batchers_serve_another_model_is_named(redis_url: str) -> None:
+    """`up` would wait in vain: an upstream of another model gets no calls."""
+    async with serving_upstream("old") as old, serving_upstream("new") as new, ready_house(redis_url, old.url):
+        queue = QueueOf(redis_url, "house")
+        right, risky = await ask_upstreams([new.url], UpstreamAccess(), queue)
+        assert [right.state, risky.state, risky.setting] == ["right", "risky", "NAMESPACE"]
+        assert f"{new.url} serves another model: model_id new and not old" in risky.what
+        for other in (queue._replace(namespace="other"), queue._replace(model="named"), queue._replace(redis_url="")):
+            assert [each.state for each in await ask_upstreams([new.url], UpstreamAccess(), other)] == ["right"]
+
+
+@asynccontextmanager
+async def serving_upstream(model: str) -> AsyncIterator[FakeUpstream]:
+    upstream = FakeUpstream(info={"model_id": model})
+    await upstream.start()
+    yield upstream
+    await upstream.stop()
+
+
 async def test_a_redis_of_another_age_is_too_old() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"2\r\n")
@@ -299,7 +376,7 @@ async def test_a_redis_of_another_age_is_too_old() -> None:
     async with server:
         port = server.sockets[0].getsockname()[1]
         diagnosis = await one(ask_redis(f"redis://127.0.0.1:{port}", "test"))
-    assert diagnosis.remedy == "use Redis or Valkey 7.0 or newer"
+    assert diagnosis.remedy.startswith("use Redis or Valkey 7.0 or newer")
 
 
 @pytest.mark.parametrize("hello", [b"%1\r\n+server\r\n+redis\r\n", b":7\r\n", b"%1\r\n*0\r\n+x\r\n"])

@@ -127,11 +127,11 @@ async def test_an_outage_that_lasts_is_told_as_what_it_is(
 async def test_an_upstream_that_is_overloaded_to_the_end_is_told_as_that(
     redis_url: str, upstream: FakeUpstream
 ) -> None:
-    """Some hundredths of a second before the request's own time is over, which a busy machine may miss and tell as 504."""
+    """Some hundredths of a second before the request's own deadline, which a busy machine may miss and tell as 504."""
     overloaded = (429, {"error": "Model is overloaded", "error_type": "Overloaded"})
     upstream.behave = always(lambda _texts: tei_error(429, "text of somebody else", "Overloaded"))
     async with ready_house(redis_url, upstream.url) as house:
-        late = (504, {"error": "The request's time is over", "error_type": "Backend"})
+        late = (504, {"error": "The request's deadline expired before its answer came", "error_type": "Backend"})
 
         async def is_told() -> bool:
             upstream.calls.clear()
@@ -193,7 +193,10 @@ async def test_a_deadline_that_the_client_sets_is_kept(redis_url: str, upstream:
         patient = asyncio.create_task(house.embed("patient"))
         await wait_until(lambda: upstream.calls)
         status, error = await house.embed("hurried", headers={"x-request-timeout-ms": "50"})
-        assert (status, error) == (504, {"error": "The request's time is over", "error_type": "Backend"})
+        assert (status, error) == (
+            504,
+            {"error": "The request's deadline expired before its answer came", "error_type": "Backend"},
+        )
         gate.opened.set()
         assert await patient == (200, [vector("patient")])
         assert await house.embed("after") == (200, [vector("after")])

@@ -7,7 +7,7 @@ from redis import Redis
 
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.address import Address
-from autobatch_shared.redis.inspection import inspect_redis, needed_commands
+from autobatch_shared.redis.inspection import inspect_redis, needed_commands, read_fleet
 from tests.support.servers.locked_redis import DEPLOYED, LockedRedis
 from tests.support.servers.redis_server import RedisServer
 
@@ -40,6 +40,12 @@ async def test_the_deployed_user_may_do_all_that_is_needed(locked_redis: LockedR
 
     assert (seen.refusal, seen.refused) == ("", ())
     assert seen.memory_max_bytes is None, "it may not ask, and that is no fault"
+
+
+async def test_the_deployed_user_may_read_what_batchers_report(locked_redis: LockedRedis) -> None:
+    fleet = await read_fleet(Address.from_url(locked_redis.url), KEYS, LIMIT_S)
+
+    assert (fleet.batchers, fleet.model) == ((), None)
 
 
 async def test_keys_of_another_namespace_are_refused(locked_redis: LockedRedis) -> None:
@@ -96,6 +102,41 @@ async def test_nothing_is_written_into_a_database_that_was_not_chosen(own_redis:
         assert redis.info("commandstats").get("cmdstat_set") is None
 
 
+async def test_a_live_namespace_is_left_as_it_is_where_this_user_may_open_no_transaction(
+    own_redis: RedisServer,
+) -> None:
+    """Commands that are asked for inside a transaction are executed where none was opened."""
+    own_redis.start("--user", "app", "on", "nopass", "~*", "+@read", "+@write")
+    with Redis.from_url(own_redis.url) as redis:
+        redis.set(KEYS.epoch, "live")
+
+        seen = await inspect_redis(Address.from_url(as_app(own_redis.url)), KEYS, LIMIT_S)
+
+        assert (seen.refusal, seen.refused) == ("", ("multi",))
+        assert redis.get(KEYS.epoch) == b"live"
+
+
+async def test_no_key_is_written_into_another_database_than_this_user_may_choose(own_redis: RedisServer) -> None:
+    own_redis.start("--user", "app", "on", "nopass", "~*", "+@all", "-select")
+
+    seen = await inspect_redis(Address.from_url(f"{as_app(own_redis.url)}?db=1"), KEYS, LIMIT_S)
+
+    assert seen.refused == ("select",)
+    with Redis.from_url(own_redis.url) as redis:
+        assert redis.info("commandstats").get("cmdstat_set") is None
+
+
+@pytest.mark.parametrize("renamed", [("eval", "evalsha"), ("multi",)])
+async def test_commands_that_the_server_does_not_have_are_seen(
+    own_redis: RedisServer, renamed: tuple[str, ...]
+) -> None:
+    own_redis.start(*(word for name in renamed for word in ("--rename-command", name, "")))
+
+    seen = await inspect_redis(Address.from_url(own_redis.url), KEYS, LIMIT_S)
+
+    assert (seen.unknown, seen.refused) == (renamed, ())
+
+
 async def test_a_policy_that_evicts_is_seen(own_redis: RedisServer) -> None:
     own_redis.start("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
 
@@ -108,3 +149,8 @@ def test_every_command_of_the_deployed_user_is_tried() -> None:
     """A command that the scripts gain is asked for before the start, too."""
     rules = (DEPLOYED / "users.acl").read_text().partition("user autobatch")[2]
     assert set(re.findall(r"\+([a-z|]+)", rules)) - ENTRY == set(needed_commands(KEYS))
+
+
+def as_app(url: str) -> str:
+    """Return the URL of the user `app`."""
+    return url.replace("://", "://app:any@")

@@ -1,7 +1,11 @@
 """What load balancers and supervisors ask: whether a worker takes requests, and whether it and a batcher still move."""
 
+import logging
+
 import aiohttp
+import pytest
 from pydantic import SecretStr
+from redis import Redis
 
 from autobatch_proxy.http.worker_readiness import Readiness
 from tests.support.fake_upstream import FakeUpstream
@@ -88,18 +92,54 @@ async def test_the_side_port_says_which_upstream_is_waited_for_and_why(redis_url
     upstream.is_healthy, port = False, free_port()
     async with open_house(redis_url) as house:
         await house.add_batcher(upstream.url, batcher_port=port)
+        await wait_until(lambda: waits_for(house, port, {upstream.url: "status 503 at /health"}))
 
-        async def waits_for() -> object:
+
+async def test_the_side_port_and_the_status_page_say_why_redis_is_not_reached(
+    own_redis: RedisServer, upstream: FakeUpstream
+) -> None:
+    port = free_port()
+    own_redis.start()
+    async with ready_house(own_redis.url, upstream.url, batcher_port=port) as house:
+        assert (await house.get("/status")).json["redis"]["reason"] is None
+        own_redis.kill()
+        await wait_until(lambda: waits_for(house, port, {"Redis": "ENOENT"}))
+        await wait_until(lambda: has_no_redis(house))
+        assert (await house.get("/status")).json["redis"]["reason"] == "ENOENT"
+
+
+async def waits_for(house: House, port: int, expected: dict[str, str]) -> bool:
+    """Whether this is what the batcher with this port waits for."""
+    try:
+        async with house.http.get(f"http://127.0.0.1:{port}/health") as answer:
+            return answer.status == 503 and (await answer.json())["waits_for"] == expected
+    except aiohttp.ClientError:
+        return False
+
+
+async def test_the_side_port_and_the_log_say_that_redis_refuses_what_a_batcher_needs(
+    own_redis: RedisServer, upstream: FakeUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An upstream whose model cannot be looked up is not what is waited for; and one line of the log says it, not five a second."""
+    caplog.set_level(logging.INFO)
+    own_redis.start(*(word for name in ("eval", "evalsha") for word in ("--rename-command", name, "")))
+    port = free_port()
+    async with open_house(own_redis.url) as house:
+        await house.add_batcher(upstream.url, batcher_port=port)
+
+        async def waits_for_redis() -> bool:
             try:
                 async with house.http.get(f"http://127.0.0.1:{port}/health") as answer:
-                    return (await answer.json())["waits_for"]
+                    waits_for = (await answer.json())["waits_for"]
             except aiohttp.ClientError:
-                return None
+                return False
+            return list(waits_for) == ["Redis"] and "ERR unknown command" in waits_for["Redis"]
 
-        async def has_asked() -> bool:
-            return await waits_for() == {upstream.url: "status 503 at /health"}
-
-        await wait_until(has_asked)
+        await wait_until(waits_for_redis)
+        with Redis.from_url(own_redis.url) as redis:
+            await wait_until(lambda: redis.info("errorstats")["errorstat_ERR"]["count"] > 20)
+    said = [record.levelname for record in caplog.records if record.getMessage() == "model_not_looked_at"]
+    assert said == ["WARNING"]
 
 
 async def test_the_side_port_names_no_server_and_no_version(redis_url: str, upstream: FakeUpstream) -> None:

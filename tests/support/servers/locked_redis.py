@@ -109,9 +109,9 @@ def plain_options(port: int) -> dict[str, object]:
     return {"port": port, "bind": "127.0.0.1"}
 
 
-def tls_options(folder: Path, port: int) -> dict[str, object]:
-    """Return the options to listen on loopback with TLS only; writes the certificates to the folder."""
-    authority = trustme.CA()
+def tls_options(folder: Path, port: int, authority: trustme.CA | None = None) -> dict[str, object]:
+    """Return the options to listen on loopback with TLS only; writes the certificates, of this or a new authority, to the folder."""
+    authority = authority or trustme.CA()
     certificate = authority.issue_cert("127.0.0.1", "localhost")
     authority.cert_pem.write_to_path(folder / "ca.crt")
     certificate.private_key_pem.write_to_path(folder / "tls.key")

@@ -19,6 +19,7 @@ from autobatch_shared.redis.commands import Command, NotTheMaster, ReplyError
 from autobatch_shared.redis.masters.cluster import ClusterNodes
 from autobatch_shared.redis.masters.finder import MasterFinder
 from autobatch_shared.redis.masters.fixed import FixedAddress
+from autobatch_shared.redis.masters.outage import fault_words
 from autobatch_shared.redis.masters.sentinel import Sentinels
 from autobatch_shared.redis.session import RedisSession, open_session
 
@@ -130,7 +131,7 @@ class Master:
                 return session
         if len(errors) == 1:
             raise errors[0]
-        tried = (f"{address!r}: {error!r}" for address, error in zip(candidates, errors, strict=True))
+        tried = (f"{address!r}: {fault_words(error)}" for address, error in zip(candidates, errors, strict=True))
         raise QueueUnavailable(f"None of these is the master: {', '.join(tried)}")
 
     async def _enter(

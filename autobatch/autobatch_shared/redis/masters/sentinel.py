@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.redis.address import Address
+from autobatch_shared.redis.masters.outage import Outage, root_of
 from autobatch_shared.redis.session import RedisSession, open_session
 from autobatch_shared.settings.redis_urls import split_redis_url
 
@@ -39,7 +40,7 @@ class Sentinels:
         self._service = service
         self._server = server
         self._sessions: dict[Address, RedisSession] = {}
-        self._unavailable: set[Address] = set()
+        self._outages = {sentinel: Outage() for sentinel in sentinels}
         self._look: asyncio.Task[list[Address]] | None = None
 
     @classmethod
@@ -62,7 +63,8 @@ class Sentinels:
             self._look = asyncio.create_task(self._ask_all(), name="sentinels")
         named = await asyncio.shield(self._look)
         if not named:
-            raise QueueUnavailable(f"No Sentinel names a master of {self._service}")
+            faults = ", ".join(f"{sentinel!r}: {outage.fault}" for sentinel, outage in self._outages.items())
+            raise QueueUnavailable(f"No Sentinel names a master of {self._service} ({faults})")
         return named
 
     async def close(self) -> None:
@@ -86,14 +88,15 @@ class Sentinels:
                 reply = await session.execute(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service))
             host, port = reply
             named = host.decode(), int(port)
-        except (OSError, QueueUnavailable, TypeError, ValueError, AttributeError) as error:
-            if sentinel not in self._unavailable:  # once an outage
-                log.warning("sentinel_unavailable", extra={"address": repr(sentinel), "error": repr(error)})
-            self._unavailable.add(sentinel)
+        except (OSError, QueueUnavailable, TypeError, ValueError, AttributeError) as exc:
+            error = exc if isinstance(exc, (OSError, QueueUnavailable)) else QueueUnavailable("It names none")
+            if self._outages[sentinel].note(error, asyncio.get_running_loop().time()):
+                said = repr(root_of(error))
+                log.warning("sentinel_unavailable", extra={"address": repr(sentinel), "error": said})
             if (broken := self._sessions.pop(sentinel, None)) is not None:
                 broken.abort()
             return None
-        self._unavailable.discard(sentinel)
+        self._outages[sentinel].end()
         return named
 
     async def _session(self, sentinel: Address) -> RedisSession:

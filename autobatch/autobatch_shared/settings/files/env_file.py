@@ -34,7 +34,7 @@ def read_env_file() -> EnvFile:
     """Read `.env` of the working folder; nothing where there is none.
 
     Raises:
-        UnicodeDecodeError: It is not UTF-8.
+        OSError, UnicodeDecodeError: It cannot be read, or is not UTF-8.
     """
     path = Path(ENV_FILE)
     if not path.is_file():

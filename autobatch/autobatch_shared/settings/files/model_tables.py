@@ -195,7 +195,7 @@ def _tables() -> tuple[list[WrittenTable], list[str]]:
     """
     try:
         found = read_config().get(MODELS, [])
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return [], []  # `read` says what is wrong
     if not isinstance(found, list) or not all(isinstance(table, dict) for table in found):
         raise SettingsError([f"{CONFIG_FILE}: {MODELS}: must be tables, each below [[{MODELS}]]"])

@@ -4,6 +4,7 @@ It knows the routes of text-embeddings-inference, of OpenAI's API and of KServe 
 of one, and what to say of that depends on both: so all of it is in this file.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 
 from autobatch_console.preflight.connection_faults import ConnectionFaultKind
@@ -41,6 +42,7 @@ NO_VECTOR = "look into its log: its model computes nothing, or it is another ser
 #: A gateway without its server, a server that loads its model, one that has too many requests.
 _WAITING = {429, 502, 503, 504}
 _NONE = InquiryAnswer(0)
+NO_CERTIFICATE = "if it asks for a client certificate, ask a proxy before it that shows one: autobatch shows none"
 NOT_TEI = "give the URL of a server with text-embeddings-inference's API, or OpenAI's"
 
 _ADVICE: dict[ConnectionFaultKind, str] = {
@@ -49,12 +51,16 @@ _ADVICE: dict[ConnectionFaultKind, str] = {
     "silent": "correct the address, or let the firewall between pass it",
     "unreachable": "correct the address, or the routes of this machine",
     "untrusted": "give the file of the certificate's authority as INFERENCE_CA_FILE, or add it to this machine's",
+    "expired": "renew its certificate, or correct this machine's clock",
+    "misnamed": "write the name that its certificate is for",
+    "asks_certificate": NO_CERTIFICATE,
     "no_tls": "write http:// instead of https://",
     "tls_only": "write grpcs:// instead of grpc://",
     "no_grpc": "give the port of its gRPC, or write http:// instead of grpc://",
     "no_http": "write grpc:// instead of http:// if this is its port for gRPC, and UPSTREAM_MODEL; else correct the port",
     "hung_up": "correct the port; write https:// if it speaks TLS only",
 }
+_TLS_ADVICE: dict[ConnectionFaultKind, str] = {"hung_up": f"correct the port; {NO_CERTIFICATE}"}
 _GRPC_ADVICE: dict[ConnectionFaultKind, str] = {
     "no_tls": "write grpc:// instead of grpcs://",
     "hung_up": "correct the port; write grpcs:// if it speaks TLS only",
@@ -84,10 +90,9 @@ def _judge(seen: UpstreamSeen) -> Diagnosis:
         return _about_grpc(seen)
     if seen.fault is not None:
         state: DiagnosisState = "loading" if seen.fault.kind in _MAY_COME else "wrong"
-        advice = _GRPC_ADVICE if seen.is_grpc else _ADVICE
-        return Diagnosis(
-            state, SETTING, seen.fault.sentence(seen.url), advice.get(seen.fault.kind, _ADVICE.get(seen.fault.kind, ""))
-        )
+        advice = _ADVICE | (_GRPC_ADVICE if seen.is_grpc else {})
+        advice |= _TLS_ADVICE if seen.url.startswith(("https://", "grpcs://")) else {}
+        return Diagnosis(state, SETTING, seen.fault.sentence(seen.url), advice.get(seen.fault.kind, ""))
     if not seen.answers:
         what = f"{seen.url} accepts connections and does not answer in time"
         return Diagnosis("loading", SETTING, what, f"{WAIT}; correct the address if it is another server")
@@ -238,8 +243,14 @@ def _about_vector(seen: UpstreamSeen, embed: InquiryAnswer) -> Diagnosis:
     if embed.status != 200:
         return _about_status(seen.url, "/embed", embed.status)
     rows = decoded(embed)
-    said = fault_in(rows) if rows is not None else f"{shown(embed.body.decode(errors='replace'))!r}, which is no JSON"
+    said = fault_in(rows) if rows is not None else _no_json(embed.body)
     return Diagnosis("wrong", SETTING, f"{seen.url} answers a text at /embed with {said}", NO_VECTOR)
+
+
+def _no_json(body: bytes) -> str:
+    if body.startswith(BOM_UTF8):
+        return "a byte order mark, which JSON has not"
+    return f"{shown(body.decode(errors='replace'))!r}, which is no JSON"
 
 
 def _about_status(url: str, path: str, status: int) -> Diagnosis:

@@ -15,8 +15,11 @@ from autobatch_console.preflight.upstreams.upstream_seen import (
     models_in,
     shown,
 )
+from autobatch_shared.contract.models import NAMELESS
+from autobatch_shared.contract.status import Fleet
 
 NAME_ONE = "set it: the first is taken, and another one once that is not listed any more"
+OWN_NAMESPACE = "choose another one, or stop those batchers: while they run this upstream gets no calls"
 NAMED_MAX = 5  # models in one line
 
 
@@ -59,9 +62,40 @@ def different_models(seen: Sequence[UpstreamSeen]) -> list[Diagnosis]:
     ]
 
 
+def other_model_kept(seen: Sequence[UpstreamSeen], fleet: Fleet, namespace: str) -> list[Diagnosis]:
+    """Return a diagnosis where live batchers serve another model in our namespace than every upstream that says what it serves.
+
+    It prevents no start: these batchers may be on their way out, and then the namespace moves to the new model.
+    """
+    kept = fleet.model
+    identity = None if kept is None else kept.decoded_identity
+    at = next((upstream.url for upstream in fleet.upstreams if upstream.is_healthy), "")
+    if kept is None or identity is None or not at:
+        return []
+    known = ("model_id", identity.model), ("model_sha", identity.revision), ("model_dtype", identity.dtype)
+    theirs = {name: value for name, value in (*known, ("dimension", identity.dimension)) if value}
+    differences = {
+        each.url: ""
+        if _goes_on_with(each, kept.name)
+        else _difference(theirs, {"model_id": name, **model_of(each).fields})
+        for each in seen
+        if (name := model_of(each).name)
+    }
+    if not differences or not all(differences.values()):
+        return []
+    url, difference = next(iter(differences.items()))
+    what = f"batchers of `{namespace}` serve {shown(kept.name or NAMELESS)} ({shown(at)}), and {url} serves another model: {difference}"
+    return [Diagnosis("risky", "NAMESPACE", what, OWN_NAMESPACE)]
+
+
 def _difference(ours: Mapping[str, object], theirs: Mapping[str, object]) -> str:
     differing = [name for name in ours if name in theirs and ours[name] != theirs[name]]
     return ", ".join(f"{name} {shown(theirs[name])} and not {shown(ours[name])}" for name in differing)
+
+
+def _goes_on_with(seen: UpstreamSeen, model: str) -> bool:
+    """Whether a batcher would ask this upstream for the model that its namespace has: by UPSTREAM_MODEL, or as it is listed."""
+    return model in ([seen.model] if seen.model else models_listed(seen))
 
 
 def models_listed(seen: UpstreamSeen) -> list[str]:
@@ -103,7 +137,7 @@ def decoded(answer: InquiryAnswer | None) -> Any:
     if answer is None or answer.status != 200:
         return None
     try:
-        return json.loads(answer.body, parse_constant=_refuse)
+        return json.loads(answer.body.decode(), parse_constant=_refuse)  # of bytes Python takes a byte order mark, too
     except (ValueError, RecursionError):
         return None
 

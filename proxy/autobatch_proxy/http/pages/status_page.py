@@ -15,7 +15,7 @@ from autobatch_proxy.models.model_end import ModelEnd
 from autobatch_proxy.models.served_models import Models
 from autobatch_shared.contract.cards import UNKNOWN_MAX
 from autobatch_shared.contract.status import BatcherStatus, UpstreamStatus
-from autobatch_shared.watching.upstream_words import failure_words, obstacle_words
+from autobatch_shared.watching.upstream_words import failure_words, obstacle_words, words_of
 
 _encode = msgspec.json.Encoder().encode
 
@@ -63,6 +63,7 @@ class StatusPage:
             "redis": {
                 "is_connected": self._is_connected,
                 "since": _utc(self._redis_since_ms),
+                "reason": words_of(self._queue.fault) or None,
                 "refusal": self._queue.refusal or None,
             },
             **_served(models.unnamed if MODEL not in request else ends[0]),

@@ -174,6 +174,12 @@ def test_a_vector_that_is_no_number_is_passed_on() -> None:
     assert cut_rows(b"[[null,null],[1,2]]", 2) == [b"[null,null]", b"[1,2]"]
 
 
+def test_the_error_names_a_byte_order_mark() -> None:
+    """It is not seen where the answer is printed, and what stands behind it is right."""
+    with pytest.raises(UpstreamProtocolError, match="begins with a byte order mark"):
+        cut_rows(b"\xef\xbb\xbf[[1,2]]", 1)
+
+
 def test_the_error_tells_how_many_rows_there_were() -> None:
     with pytest.raises(UpstreamProtocolError, match="answered 1 rows to 3 inputs"):
         cut_rows(b"[[1]]", 3)

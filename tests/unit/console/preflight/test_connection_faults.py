@@ -22,6 +22,12 @@ def tls_error(reason: str) -> ssl.SSLError:
     return error
 
 
+def unverified(code: int, message: str) -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, f"certificate verify failed: {message}")
+    error.verify_code, error.verify_message = code, message
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "detail"),
     [
@@ -40,7 +46,17 @@ def tls_error(reason: str) -> ssl.SSLError:
         (EOFError(), "hung_up", "end of file"),
         (socket.gaierror(-2, "Name or service not known"), "unresolved", "Name or service not known"),
         (tls_error("WRONG_VERSION_NUMBER"), "no_tls", "WRONG_VERSION_NUMBER"),
-        (tls_error("TLSV1_ALERT_UNKNOWN_CA"), "untrusted", "TLSV1_ALERT_UNKNOWN_CA"),
+        (tls_error("NO_PROTOCOLS_AVAILABLE"), "untrusted", "NO_PROTOCOLS_AVAILABLE"),
+        (tls_error("TLSV1_ALERT_UNKNOWN_CA"), "asks_certificate", "TLSV1_ALERT_UNKNOWN_CA"),
+        (tls_error("SSLV3_ALERT_CERTIFICATE_EXPIRED"), "asks_certificate", "SSLV3_ALERT_CERTIFICATE_EXPIRED"),
+        (tls_error("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "asks_certificate", "TLSV13_ALERT_CERTIFICATE_REQUIRED"),
+        (tls_error("SSLV3_ALERT_HANDSHAKE_FAILURE"), "asks_certificate", "SSLV3_ALERT_HANDSHAKE_FAILURE"),
+        (unverified(10, "certificate has expired"), "expired", "certificate has expired"),
+        (unverified(9, "certificate is not yet valid"), "expired", "certificate is not yet valid"),
+        (unverified(62, "Hostname mismatch"), "misnamed", "Hostname mismatch"),
+        (unverified(64, "IP address mismatch"), "misnamed", "IP address mismatch"),
+        (unverified(18, "self-signed certificate"), "untrusted", "self-signed certificate"),
+        (ConnectionResetError(), "hung_up", "end of file"),
         (ConnectionAbortedError("SSL handshake is taking longer"), "no_tls", "the handshake gets no answer"),
         (RuntimeError("Server disconnected"), "hung_up", "end of file"),
         (ValueError("?"), "other", "ValueError"),

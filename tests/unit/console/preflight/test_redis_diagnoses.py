@@ -58,6 +58,8 @@ def test_a_master_that_is_new_enough_is_right(server: str, version: str, name: s
         ({"mode": "sentinel"}, "wrong", "is a Sentinel", "the master's address"),
         ({"refused": ("get", "set")}, "wrong", "may not use get, set on the keys `{ns}:*`", "users.acl"),
         ({"refused": tuple("abcdefg")}, "wrong", "a, b, c, d, e and 2 more", "NAMESPACE"),
+        ({"unknown": ("eval", "evalsha")}, "wrong", "does not have the commands eval, evalsha", "`rename-command`"),
+        ({"refusal": "ERR unknown command 'SET', with args beginning with: "}, "wrong", "'SET'", "`rename-command`"),
         ({"value_bytes_max": 99_999_999}, "risky", "at most 99999999 bytes (proto-max-bulk-len)", "lower ANSWER_LIMIT"),
         ({"value_bytes_max": 1_999_999}, "risky", "less than PAYLOAD_LIMIT and ANSWER_LIMIT", "proto-max-bulk-len"),
         (
@@ -96,4 +98,5 @@ def test_the_transport_decides_the_advice() -> None:
     assert "rediss://" in judge_connection(PLACE, ConnectionFault("hung_up", "ECONNRESET")).remedy
     assert "instead of rediss://" in judge_connection(PLACE, ConnectionFault("no_tls", "WRONG_VERSION_NUMBER")).remedy
     assert "ssl_ca_certs" in judge_connection(PLACE, ConnectionFault("untrusted", "self-signed certificate")).remedy
+    assert "ssl_certfile" in judge_connection(PLACE, ConnectionFault("hung_up", "end of file"), speaks_tls=True).remedy
     assert judge_foreign(PLACE).what == "what answers at queue:6379 is not Redis"

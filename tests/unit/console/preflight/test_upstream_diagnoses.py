@@ -1,13 +1,18 @@
 """What is said of upstreams, by what they answered."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from autobatch_console.preflight.connection_faults import ConnectionFault, fault_in_greeting
 from autobatch_console.preflight.upstreams.upstream_diagnoses import judge_upstreams
+from autobatch_console.preflight.upstreams.upstream_models import other_model_kept
 from autobatch_console.preflight.upstreams.upstream_seen import GrpcModel, InquiryAnswer, UpstreamSeen
+from autobatch_shared.contract.cards import Card, Identity
+from autobatch_shared.contract.models import model_of
+from autobatch_shared.contract.status import BatcherStatus, Fleet, UpstreamStatus, encode
 
 URL = "http://gpu:8080"
 NOT_FOUND = InquiryAnswer(404)
@@ -218,6 +223,7 @@ def test_what_openais_only_route_answers_instead_says_what_to_change(status: int
         (embedding(said([[1], [2]])), "INFERENCE_URL", "with [[1], [2]], which is not one array", "its log"),
         (embedding(said([[True]])), "INFERENCE_URL", "with [[true]], which is not", "its log"),
         (embedding(InquiryAnswer(200, "", b"[[NaN]]")), "INFERENCE_URL", "with '[[NaN]]', which is no JSON", "its log"),
+        (embedding(InquiryAnswer(200, "", b"\xef\xbb\xbf[[1]]")), "INFERENCE_URL", "with a byte order mark", "its log"),
         (seen(dict.fromkeys(["/info", "/health", "/embed"], InquiryAnswer(500))), "INFERENCE_URL", "500", "it fails"),
     ],
 )
@@ -342,3 +348,55 @@ def test_an_upstreams_words_cannot_forge_lines() -> None:
     assert len(str(diagnosis).splitlines()) == 1
     assert "\x1b" not in str(diagnosis)
     assert len(str(diagnosis)) < 300
+
+
+def fleet(name: str, *, is_healthy: bool = True, **identity: Any) -> Fleet:
+    """A batcher with one upstream, and the model that its namespace has."""
+    model = model_of(Card(name, identity=Identity(name, **identity)), 3)
+    upstream = UpstreamStatus("http://old:8080", is_healthy, 32, 0, counts_for=model.fingerprint)
+    return Fleet([encode(BatcherStatus(1, 0, [upstream], id="b"))], 1, model)
+
+
+def listing(*models: str, chosen: str = "") -> UpstreamSeen:
+    answers = {"/v1/models": said({"data": [{"id": model} for model in models]})}
+    return replace(seen(answers), model=chosen)
+
+
+@pytest.mark.parametrize(
+    ("upstreams", "difference"),
+    [
+        ([tei(model_id="new")], "model_id new and not old"),
+        ([tei(model_id="old", model_sha="b")], "model_sha b and not a"),
+        ([tei(model_id="old", dimension=4)], "dimension 4 and not 3"),
+        ([tei(model_id="new"), tei("http://b", model_id="newer")], "model_id new and not old"),
+        ([listing("new")], "model_id new and not old"),
+        ([listing("old", "new", chosen="new")], "model_id new and not old"),
+    ],
+)
+def test_upstreams_of_another_model_than_live_batchers_serve_get_no_calls(
+    upstreams: list[UpstreamSeen], difference: str
+) -> None:
+    (diagnosis,) = other_model_kept(upstreams, fleet("old", revision="a"), "test")
+
+    assert (diagnosis.state, diagnosis.setting) == ("risky", "NAMESPACE")
+    assert "batchers of `test` serve old (http://old:8080), and http://" in diagnosis.what
+    assert diagnosis.what.endswith(f" serves another model: {difference}")
+
+
+@pytest.mark.parametrize(
+    ("upstreams", "beside"),
+    [
+        ([tei(model_id="old")], fleet("old")),
+        ([tei(model_id="new"), tei(model_id="old")], fleet("old")),
+        ([listing("new", "old")], fleet("old")),
+        ([replace(tei(model_id="path/of/old"), model="old")], fleet("old")),
+        ([tei(model_id="new")], fleet("old", is_healthy=False)),
+        ([tei(model_id="new")], Fleet([], 1)),
+        ([UpstreamSeen(URL, ConnectionFault("refused", ""))], fleet("old")),
+    ],
+    ids=["the same", "one is the same", "listed, too", "asked for by its name", "no live one", "none", "unknown"],
+)
+def test_upstreams_that_may_be_called_beside_live_batchers_are_right(
+    upstreams: list[UpstreamSeen], beside: Fleet
+) -> None:
+    assert other_model_kept(upstreams, beside, "test") == []

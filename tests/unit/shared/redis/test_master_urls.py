@@ -1,12 +1,16 @@
 """Every kind of REDIS_URL leads to its servers, with its way in."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+import trustme
 
+from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.commands import NotTheMaster, ReplyError
 from autobatch_shared.redis.masters.cluster import ClusterNodes
+from autobatch_shared.redis.masters.finder import MasterFinder
 from autobatch_shared.redis.masters.fixed import FixedAddress
 from autobatch_shared.redis.masters.master import finder_of, redirection
 from autobatch_shared.redis.masters.sentinel import Sentinels
@@ -41,6 +45,32 @@ def test_sentinels_have_their_own_way_in_and_the_server_has_the_urls() -> None:
     assert places(finder._sentinels) == ["one:26379", "two:7002"]
     assert {(each.username, each.password, each.db) for each in finder._sentinels} == {("watch", "an&other", 0)}
     assert (finder._server.username, finder._server.password, finder._server.db) == ("user", "secret", 3)
+
+
+@pytest.mark.parametrize("url", ["rediss://one", "rediss+cluster://one,two", "rediss+sentinel://one,two/queue"])
+def test_authorities_that_are_replaced_in_their_file_count_for_each_server(url: str, tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(file))
+    servers = addresses_of(finder_of(f"{url}?ssl_ca_certs={file}"))
+    before = [server.tls_context() for server in servers]
+    assert [server.tls_context() for server in servers] == before
+
+    file.write_text("not whole")
+    for server in servers:
+        with pytest.raises(QueueUnavailable, match="REDIS_URL: a certificate or key of its cannot be used"):
+            server.tls_context()
+    trustme.CA().cert_pem.write_to_path(str(file))
+    for server, context in zip(servers, before, strict=True):
+        assert server.tls_context() not in (None, context)
+
+
+def addresses_of(finder: MasterFinder) -> list[Address]:
+    """All that are connected to, and one that a node or a Sentinel may name."""
+    if isinstance(finder, Sentinels):
+        return [*finder._sentinels, finder._server.at("new", 7009)]
+    assert isinstance(finder, FixedAddress | ClusterNodes)
+    known = [finder._address] if isinstance(finder, FixedAddress) else list(finder._nodes)
+    return [*known, known[0].at("new", 7009)]
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,17 @@ def test_what_only_docker_compose_heeds_is_said() -> None:
     ]
 
 
+def test_a_folder_in_place_of_a_file_of_settings_is_said() -> None:
+    """Docker makes one where a file that is to be mounted is missing."""
+    Path(".env").mkdir()
+    Path("config.toml").mkdir()
+
+    assert remarks_of(read(ProxySettings, [])) == [
+        ".env is a folder, so no setting is read from it",
+        "config.toml is a folder, so no setting is read from it",
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [

@@ -1,6 +1,8 @@
 """Where a setting comes from, and what happens when it is wrong: everything said at once, no secret told."""
 
+import errno
 import itertools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from autobatch_shared.settings.definitions import (
     ProxySettings,
 )
 from autobatch_shared.settings.loading import SettingsError, load, names_of, read
+from autobatch_shared.settings.origins import origins_of
 
 SECRET = "hunter2"
 ENV_FILE, CONFIG_FILE = Path(".env"), Path("config.toml")
@@ -424,3 +427,22 @@ def test_a_key_that_could_not_be_meant_is_refused(
 
     assert words in fault
     assert value not in fault
+
+
+@pytest.mark.parametrize("file", [ENV_FILE, CONFIG_FILE], ids=str)
+def test_a_file_that_cannot_be_read_is_a_fault(file: Path) -> None:
+    """As one of another user."""
+    file.symlink_to("/proc/self/mem")  # which not even root can read from its begin
+    if not file.is_file():
+        pytest.skip("this system has no such file")
+    assert faults_of(ProxySettings) == (f"{file}: {os.strerror(errno.EIO)}",)
+
+
+def test_a_config_file_that_begins_with_a_byte_order_mark_is_read() -> None:
+    """Editors of Windows write one."""
+    CONFIG_FILE.write_text("max_batch_size = 7\n", encoding="utf-8-sig")
+
+    settings = read(ProxySettings, [])
+
+    assert settings.max_batch_size == 7
+    assert [each.place for each in origins_of(settings, []) if each.is_changed] == ["config.toml line 1"]
