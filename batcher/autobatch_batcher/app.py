@@ -25,7 +25,7 @@ from autobatch_batcher.side_port import SideOf, open_side_port
 from autobatch_batcher.tracing.wrapping import traced_caller, traced_client
 from autobatch_batcher.tuning.pacing import Pacing
 from autobatch_batcher.tuning.tuner import Tuner
-from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
+from autobatch_batcher.upstreams.clients.http_client import HttpClient, open_sessions
 from autobatch_batcher.upstreams.limits import Limits, configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
@@ -47,8 +47,8 @@ from autobatch_shared.settings.named_files import read_own_tokenizer
 from autobatch_shared.tracing.switch import open_tracing
 
 if TYPE_CHECKING:
-    from autobatch_batcher.upstreams.grpc_client import GrpcClient
-    from autobatch_batcher.upstreams.upstream_client import UpstreamClient
+    from autobatch_batcher.upstreams.clients.grpc_client import GrpcClient
+    from autobatch_batcher.upstreams.clients.upstream_client import UpstreamClient
     from autobatch_shared.tracing.spans import Tracing
 
 log = logging.getLogger(__name__)
@@ -258,7 +258,7 @@ async def replicas_of(
 
 
 def _grpc_client(url: str, settings: BatcherSettings) -> "GrpcClient":
-    from autobatch_batcher.upstreams.grpc_client import GrpcClient  # noqa: PLC0415 - its packages are an extra
+    from autobatch_batcher.upstreams.clients.grpc_client import GrpcClient  # noqa: PLC0415 - its packages are an extra
 
     return GrpcClient(
         url, settings.upstream_headers, ca_file=settings.inference_ca_file, answer_bytes_max=settings.answer_limit

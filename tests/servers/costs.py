@@ -26,8 +26,8 @@ from autobatch_batcher.dialects.openai import OpenAI
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.dialects.text_tokens import TokenIds
 from autobatch_batcher.dialects.triton import ModelTensors, Triton
-from autobatch_batcher.upstreams.grpc_client import GrpcClient
-from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
+from autobatch_batcher.upstreams.clients.grpc_client import GrpcClient
+from autobatch_batcher.upstreams.clients.http_client import HttpClient, open_sessions
 from autobatch_embedder.model_files import folder_reading
 from autobatch_shared.kserve import SERVICE
 from autobatch_shared.kserve import kserve_pb2 as kserve

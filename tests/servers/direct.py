@@ -8,7 +8,7 @@ import numpy as np
 
 from autobatch_batcher.dialects.base import WantedModel
 from autobatch_batcher.dialects.triton import Triton
-from autobatch_batcher.upstreams.grpc_client import GrpcClient
+from autobatch_batcher.upstreams.clients.grpc_client import GrpcClient
 from tests.servers.model_server import InferenceServer
 
 Vector = Any  # (components,) float32

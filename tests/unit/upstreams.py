@@ -5,7 +5,7 @@ from typing import Any
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.breaker import FAILURES_MAX
-from autobatch_batcher.upstreams.http_client import HttpClient
+from autobatch_batcher.upstreams.clients.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import Limits
 from autobatch_batcher.upstreams.prober import Prober
 from autobatch_batcher.upstreams.replica import Replica

@@ -25,7 +25,7 @@ from autobatch_batcher.simulating.virtual_time import VirtualTimeLoop
 from autobatch_batcher.simulating.workers import CALL_S, PUSH_S, cut
 from autobatch_batcher.tuning.duty import HAND_OVER_LOOK_EVERY_S, LOOK_EVERY_S, take_duties
 from autobatch_batcher.tuning.tuner import Tuner
-from autobatch_batcher.upstreams.http_client import HttpClient
+from autobatch_batcher.upstreams.clients.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool

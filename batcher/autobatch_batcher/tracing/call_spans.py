@@ -12,8 +12,8 @@ from opentelemetry.trace import SpanKind, Tracer, get_current_span
 from opentelemetry.util.types import AttributeValue
 
 from autobatch_batcher.dialects.base import Answer, Post
+from autobatch_batcher.upstreams.clients.upstream_client import UpstreamClient
 from autobatch_batcher.upstreams.standing import Standing
-from autobatch_batcher.upstreams.upstream_client import UpstreamClient
 from autobatch_shared.contract.errors import UpstreamError
 from autobatch_shared.settings.choices import is_grpc
 from autobatch_shared.tracing.spans import headers_of, mark_failed

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from autobatch_batcher.calling.outcomes import AnsweringBatches
+from autobatch_batcher.upstreams.clients.upstream_client import UpstreamClient
 from autobatch_batcher.upstreams.standing import Standing
-from autobatch_batcher.upstreams.upstream_client import UpstreamClient
 from autobatch_shared.redis.clock import RedisClock
 
 if TYPE_CHECKING:

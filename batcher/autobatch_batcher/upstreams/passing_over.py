@@ -24,16 +24,13 @@ class PassingOver:
 
     Attributes:
         now: They are not called; the others may be.
+        looked_at: The next call to them is only made to see how long it takes: one job is enough for that.
     """
 
     def __init__(self) -> None:
         self.now: frozenset[Replica] = frozenset()
-        self._looked_at: frozenset[Replica] = frozenset()
+        self.looked_at: frozenset[Replica] = frozenset()
         self._last_looks: dict[Replica, tuple[int, float]] = {}  # calls to all that had ended then, and the time
-
-    def is_look(self, upstream: Replica) -> bool:
-        """Whether the next call to it is only made to see how long it takes: one job is enough for that."""
-        return upstream in self._looked_at
 
     def judge(self, upstreams: Sequence[Replica], waiting_inputs: int, now_s: float) -> None:
         """Decide anew.
@@ -50,8 +47,8 @@ class PassingOver:
         self._last_looks = {
             each: (calls, now_s) if each.load.calls else self._last_looks.get(each, (calls, now_s)) for each in slow
         }
-        self._looked_at = frozenset([each for each in slow if self._is_due(each, calls, now_s)])
-        self.now = frozenset(slow) - self._looked_at
+        self.looked_at = frozenset([each for each in slow if self._is_due(each, calls, now_s)])
+        self.now = frozenset(slow) - self.looked_at
 
     def _is_due(self, upstream: Replica, calls: int, now_s: float) -> bool:
         calls_then, then_s = self._last_looks[upstream]
@@ -75,7 +72,9 @@ def slower_than_others(upstreams: Sequence[Replica], waiting_inputs: int) -> lis
     return [
         each
         for each in slow
-        if _are_sooner([other for other in known if SLOWER_TIMES * lone_s[other] < lone_s[each]], each, waiting_inputs, length)
+        if _are_sooner(
+            [other for other in known if SLOWER_TIMES * lone_s[other] < lone_s[each]], each, waiting_inputs, length
+        )
     ]
 
 

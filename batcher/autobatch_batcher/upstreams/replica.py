@@ -9,11 +9,11 @@ from autobatch_batcher.dialects.base import Answer, AskedRows, Condition, Dialec
 from autobatch_batcher.dialects.verdict import INPUT_ERRORS, OURS, OUTAGES, PERHAPS_INPUT_ERRORS, UNAUTHORIZED
 from autobatch_batcher.tuning.pacing import Pacing
 from autobatch_batcher.tuning.tuner import Tuner
+from autobatch_batcher.upstreams.clients.upstream_client import UpstreamClient
 from autobatch_batcher.upstreams.limits import Limits
 from autobatch_batcher.upstreams.prober import SAMPLE_TIMEOUT_S, Prober
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.standing import Standing
-from autobatch_batcher.upstreams.upstream_client import UpstreamClient
 from autobatch_shared.contract.errors import (
     AutobatchError,
     InvalidAnswer,

@@ -258,7 +258,7 @@ class Pool:
 
     def limits_now(self, upstream: Replica) -> Limits:
         """Return the limits of its next call, given what is in flight. A trial is one job: more need not fail with it."""
-        is_trial = not upstream.breaker.is_closed or self._passing_over.is_look(upstream)
+        is_trial = not upstream.breaker.is_closed or upstream in self._passing_over.looked_at
         limits, left = upstream.limits, 1 if is_trial else self._left(upstream)
         return limits if limits.inputs_max <= left else replace(limits, inputs_max=left)
 

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from autobatch_batcher.dialects.base import Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.tuning.tuner import Tuner
-from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
+from autobatch_batcher.upstreams.clients.http_client import HttpClient, open_sessions
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_bench.checking.oracle import answer

@@ -11,7 +11,7 @@ import pytest
 from autobatch_batcher.dialects.base import Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.tuning.tuner import Tuner
-from autobatch_batcher.upstreams.http_client import HttpClient
+from autobatch_batcher.upstreams.clients.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamUnavailable

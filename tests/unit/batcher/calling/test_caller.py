@@ -17,7 +17,7 @@ from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.simulating.virtual_time import VirtualTimeLoop
 from autobatch_batcher.tuning.tuner import Sample, Tuner
-from autobatch_batcher.upstreams.http_client import HttpClient
+from autobatch_batcher.upstreams.clients.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot

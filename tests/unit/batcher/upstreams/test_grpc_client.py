@@ -2,7 +2,7 @@
 
 import pytest
 
-from autobatch_batcher.upstreams.grpc_client import error_of_unavailable
+from autobatch_batcher.upstreams.clients.grpc_client import error_of_unavailable
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamUnavailable
 
 NEVER_CONNECTED = {

@@ -11,7 +11,7 @@ from autobatch_batcher.tuning.duty import Duty
 from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN
 from autobatch_batcher.tuning.tuner import Sample, Tuner
 from autobatch_batcher.upstreams.breaker import FAILURES_MAX, PAUSE_MAX_S, PAUSE_MIN_S
-from autobatch_batcher.upstreams.http_client import HttpClient
+from autobatch_batcher.upstreams.clients.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_shared.contract.cards import Card, ModelKind

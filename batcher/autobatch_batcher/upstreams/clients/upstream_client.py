@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from autobatch_batcher.dialects.base import Answer, Post, Question
-from autobatch_batcher.upstreams.http_client import CallConnection
+from autobatch_batcher.upstreams.clients.http_client import CallConnection
 
 
 class UpstreamClient(Protocol):

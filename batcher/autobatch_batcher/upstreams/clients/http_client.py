@@ -44,7 +44,7 @@ from autobatch_shared.settings.loading import SettingsError
 from autobatch_shared.settings.named_files import trust_of
 
 if TYPE_CHECKING:
-    from autobatch_batcher.upstreams.upstream_client import UpstreamClient
+    from autobatch_batcher.upstreams.clients.upstream_client import UpstreamClient
 
 HEADS_MAX = 64  # routes times content types; clients may send others with what is passed on
 SWITCHING_PROTOCOLS = 101

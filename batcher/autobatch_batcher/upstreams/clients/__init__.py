@@ -1,0 +1,1 @@
+"""How bytes get to an upstream: over HTTP, or over gRPC."""

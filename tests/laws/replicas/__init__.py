@@ -1,0 +1,1 @@
+"""Several upstreams of which one is much slower."""
