@@ -21,7 +21,7 @@ import msgspec
 
 from autobatch_batcher.dialects.base import SAMPLE_TEXT, Answer, Condition, Get, Post, Question, TokensSaid, WantedModel
 from autobatch_batcher.dialects.embed_body import EMBED_ROUTES, fault_of_embed
-from autobatch_batcher.dialects.openai_errors import as_tei, inputs_max_said, status_within, tokens_said
+from autobatch_batcher.dialects.openai_errors import as_tei, inputs_max_said, status_meant, tokens_said
 from autobatch_batcher.dialects.openai_rows import cut_list, tokens_used
 from autobatch_batcher.dialects.verdict import Verdict, by_status
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, Identity
@@ -124,10 +124,8 @@ class OpenAI:
 
     def understood(self, answer: Answer) -> Answer:
         """Return an error as TEI writes it; some servers and gateways answer errors with status 200."""
-        if answer.status == 200:
-            status = status_within(answer.body)
-            return answer if status == 200 else as_tei(answer, status)
-        return as_tei(answer, answer.status)
+        status = status_meant(answer)
+        return answer if status == 200 else as_tei(answer, status)
 
     def envelope_bytes(self, options: Options | None) -> int:
         """Return the bytes around the inputs."""

@@ -11,6 +11,9 @@ larger than 10", pydantic's "List should have at most 2048 items", TEI's "maximu
 Tokens of all inputs together: OpenAI's "Requested 453357 tokens, max 300000 tokens per request", Voyage's "The max allowed tokens per
 submitted batch is 120000. Your batch has 124302 tokens", Mistral's "Too many tokens in batch. Max is 16384 got 17555", and its "Too many
 tokens overall, split into more batches". "maximum context length" is of one input.
+
+llama.cpp answers 500 to an input that is longer than its physical batch, of 512 tokens by default, and to one that is longer than its context:
+the fault of that input, as Ollama says it with 400, and no outage.
 """
 
 import re
@@ -34,6 +37,9 @@ _is_about_the_list = re.compile(
 _is_about_the_total = re.compile(
     r"tokens per (?:request|(?:submitted )?batch)|too many tokens (?:in (?:the )?batch|overall)", re.IGNORECASE
 ).search
+_is_about_one_input = re.compile(
+    r"input (?:\(\d+ tokens\) )?is (?:too large to process|larger than the max context size)", re.IGNORECASE
+).search
 _TOTAL_TOKENS_MIN = 1_000  # smaller numbers are of a model's name
 _numbers = re.compile(r"\d+").findall
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -50,6 +56,12 @@ def as_tei(answer: Answer, status: int) -> Answer:
     error_type = spent or _TYPES.get(status, "Backend" if status >= 500 else "Validation")
     body = _encode({"error": text[:TEXT_MAX], "error_type": error_type})
     return replace(answer, status=status, content_type=JSON, body=body, is_final=bool(spent))
+
+
+def status_meant(answer: Answer) -> int:
+    """Return the status that an answer would have from a server that writes errors as OpenAI does; 200 unless it is an error."""
+    status = status_within(answer.body) if answer.status == 200 else answer.status
+    return 400 if status == 500 and _is_about_one_input(_message(_said(answer.body))) else status
 
 
 def status_within(body: bytes) -> int:
@@ -72,7 +84,7 @@ def inputs_max_said(body: bytes, inputs: int) -> int | None:
         inputs: Number of inputs that the call had.
     """
     text = _message(_said(body))
-    if _is_about_the_list(text) is None:
+    if _is_about_the_list(text) is None or _is_about_one_input(text):
         return None
     named = [int(number) for number in _numbers(text) if len(number) < 7 and 0 < int(number) < inputs]
     return max(named, default=None)

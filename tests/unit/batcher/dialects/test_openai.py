@@ -289,6 +289,32 @@ def test_an_account_without_money_is_told_to_all_at_once(
         assert OPENAI.judge(understood, jobs, is_verbatim=is_verbatim, may_retry=True) is Verdict.TELL
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "input (992 tokens) is too large to process. increase the physical batch size (current batch size: 512)",
+        "input is too large to process. increase the physical batch size",
+        "input is too large to process, please increase the physical batch size",
+        "input (9000 tokens) is larger than the max context size (8192 tokens). skipping",
+    ],
+)
+def test_an_input_that_is_too_long_for_llama_cpp_is_refused_and_is_no_outage(message: str) -> None:
+    """It says so with 500, as if it had failed itself."""
+    said = json.dumps({"error": {"code": 500, "message": message, "type": "server_error"}}).encode()
+    understood = OPENAI.understood(answer(said, 500))
+
+    assert (400, {"error": message, "error_type": "Validation"}) == (understood.status, json.loads(understood.body))
+    assert OPENAI.understood(understood) == understood
+    assert OPENAI.condition(understood) is Condition.WELL
+    assert OPENAI.judge(understood, 8, is_verbatim=False, may_retry=True) is Verdict.SPLIT
+    assert OPENAI.inputs_max_said(understood, 10_000) is OPENAI.tokens_said(understood) is None
+
+
+def test_any_other_500_is_one() -> None:
+    said = json.dumps({"error": {"code": 500, "message": "model is sleeping", "type": "server_error"}}).encode()
+    assert OPENAI.understood(answer(said, 500)).status == 500
+
+
 @pytest.mark.parametrize("code", ["rate_limit_exceeded", None, 429, ["insufficient_quota"]])
 def test_any_other_429_is_a_matter_of_time(code: object) -> None:
     understood = OPENAI.understood(answer(json.dumps({"error": {"message": "Slow down", "code": code}}).encode(), 429))
