@@ -307,7 +307,7 @@ def test_an_input_that_is_too_long_for_llama_cpp_is_refused_and_is_no_outage(mes
     assert OPENAI.understood(understood) == understood
     assert OPENAI.condition(understood) is Condition.WELL
     assert OPENAI.judge(understood, 8, is_verbatim=False, may_retry=True) is Verdict.SPLIT
-    assert OPENAI.inputs_max_said(understood, 10_000) is OPENAI.tokens_said(understood) is None
+    assert (None, None) == (OPENAI.inputs_max_said(understood, 10_000), OPENAI.tokens_said(understood))
 
 
 def test_any_other_500_is_one() -> None:
