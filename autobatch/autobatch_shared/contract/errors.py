@@ -26,7 +26,7 @@
     │   ├── UpstreamTimeout       did not answer in time
     │   └── UpstreamProtocolError its answer has another shape
     │       └── InvalidAnswer     with status 200, and without the rows that were asked for
-    ├── JobPoisonous              three batchers, or the upstream twice, died while they had it
+    ├── JobPoisonous              three batchers, or the upstream twice, died or hung up on it
     └── MalformedFrame            bytes in Redis that are not one of our frames
         └── FrameOfAnotherVersion written by an older or a newer version of this system
 
@@ -182,9 +182,14 @@ class UpstreamUnavailable(UpstreamError):
 
 
 class UpstreamBroken(UpstreamUnavailable):
-    """The upstream hung up before it had answered."""
+    """The upstream hung up before it had answered.
+
+    Attributes:
+        lives: Whether it answered another call right after that.
+    """
 
     code = "upstream_broken"
+    lives = False
 
 
 class UpstreamChanged(UpstreamUnavailable):
@@ -218,7 +223,7 @@ class InvalidAnswer(UpstreamProtocolError):
 
 
 class JobPoisonous(AutobatchError):
-    """The request was given up after three batchers died while working on it."""
+    """The request was given up: three batchers died while working on it, or the upstream died of it or hung up on it twice."""
 
     code = "job_poisonous"
 

@@ -41,11 +41,13 @@ class Effort(msgspec.Struct, frozen=True):
         attempts_max: The most attempts, the first included.
         is_trial: Whether its jobs are tried alone, because the upstream may have died of them.
         is_part: Whether it is a half of a call that failed: it earns no retries, and is paid for.
+        has_hung_up: Whether an upstream that lives on has hung up on its jobs before.
     """
 
     attempts_max: int
     is_trial: bool = False
     is_part: bool = False
+    has_hung_up: bool = False
 
 
 class SignedAnswer(msgspec.Struct, frozen=True):
@@ -142,7 +144,7 @@ class Attempts:
         except UpstreamChanged as error:
             raise NotNow(error, error.cause) from error
         except UpstreamUnavailable as error:
-            if isinstance(error, UpstreamBroken) and (was_well or is_trial):
+            if isinstance(error, UpstreamBroken) and (was_well or is_trial or error.lives):
                 raise
             return self._retries.after_outage(error, call, slot, may_retry=may_retry)
         except InvalidAnswer as error:
@@ -177,7 +179,7 @@ class Attempts:
         try:
             answer = await self._answer(call, slot, timeout_s, self._late_after_s(upstream, sizes), may_hedge=may_hedge)
             code = answer.status
-            if code == 200 and slot.upstream is upstream:
+            if code == 200 and slot.upstream is upstream and not upstream.load.beside:
                 learnt = sizes
             if answer.was_sent_again:
                 self._metrics.sent_again.inc()

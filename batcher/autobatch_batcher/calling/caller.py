@@ -7,7 +7,7 @@ More than 250 lines, because a half, a piece and a whole batch are one call here
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,12 +15,13 @@ from typing import Any
 import msgspec
 
 from autobatch_batcher.calling.attempts import Attempts, Effort, SignedAnswer
+from autobatch_batcher.calling.blame.parting import in_parts
+from autobatch_batcher.calling.blame.suspects import PATIENCE_S, Suspects
+from autobatch_batcher.calling.blame.trials import Trials
 from autobatch_batcher.calling.calls import Call, call_for, part, piece_of
 from autobatch_batcher.calling.counting import Counting, count_tokens
 from autobatch_batcher.calling.outcomes import Early, JobOutcome, Tell, unanswered
 from autobatch_batcher.calling.retries import NotNow, Retries
-from autobatch_batcher.calling.suspects import PATIENCE_S, Suspects
-from autobatch_batcher.calling.trials import Trials
 from autobatch_batcher.dialects.base import JSON, Answer
 from autobatch_batcher.dialects.rows import components
 from autobatch_batcher.dialects.verdict import INPUT_ERRORS, Verdict
@@ -32,6 +33,7 @@ from autobatch_shared.contract.errors import (
     AutobatchError,
     InvalidAnswer,
     InvalidRequest,
+    JobPoisonous,
     NotComputed,
     UpstreamBroken,
     UpstreamError,
@@ -43,6 +45,7 @@ from autobatch_shared.redis.clock import RedisClock
 
 log = logging.getLogger(__name__)
 
+HUNG_UP_TWICE = "The request was given up after the upstream hung up twice on it, and answered another one"
 OTHER_LENGTH = "The upstream's rows have another length than those of its model"
 
 
@@ -146,19 +149,38 @@ class Caller:
             self._retries.failed(slot, error.cause, "tried alone", jobs)
             if effort.is_trial:
                 raise
-            return await self._suspects.try_each(jobs, slot, effort.attempts_max, early)
+            return await self._after_hang_up(error, effort, jobs, slot, early)
         except NotNow as not_now:
             self._retries.failed(slot, str(not_now), "waiting", jobs)
             return [unanswered(job, not_now.error, self._clock.now_ms(), may_wait=True) for job in jobs]
         except AutobatchError as error:
-            if isinstance(error, InvalidAnswer) and _differ(jobs) and self._retries.may_split(slot):
+            if isinstance(error, InvalidAnswer) and _differ(jobs) and await self._retries.may_split(slot):
                 self._retries.failed(slot, error.cause, "split", jobs)
                 self._metrics.splits.inc()
                 effort = Effort(1, is_trial=effort.is_trial, is_part=True)
             elif not isinstance(error, InvalidRequest) or not _differ(jobs):
                 return self._failures(jobs, slot, error)
             # An input may be to blame, or what all ask for. Only whose it is gets the error.
-            return await _in_halves(jobs, partial(self.answer_with, effort, slot=slot, early=early))
+            return await in_parts(
+                jobs, slot, partial(self.answer_with, effort, early=early), early, is_trial=effort.is_trial
+            )
+
+    async def _after_hang_up(
+        self, error: UpstreamBroken, effort: Effort, jobs: Sequence[Job], slot: Slot, early: Early | None
+    ) -> list[JobOutcome]:
+        """Answer jobs on which an upstream hung up: in parts if it lives on, each alone and one at a time if it may have died of one."""
+        if not error.lives:
+            return await self._suspects.try_each(jobs, slot, effort.attempts_max, early)
+        again = Effort(1, is_part=True, has_hung_up=True)
+        if _differ(jobs):
+            self._metrics.splits.inc()
+            return await in_parts(jobs, slot, partial(self.answer_with, again, early=early), early, is_trial=False)
+        if not effort.has_hung_up:
+            self._metrics.retries.inc()
+            return await self.answer_with(again, jobs, slot, early=early)
+        slot.upstream.input_faults.failed()
+        await self._suspects.give_up(jobs)
+        return self._failures(jobs, slot, JobPoisonous(HUNG_UP_TWICE))
 
     def _failures(self, jobs: Sequence[Job], slot: Slot, error: AutobatchError) -> list[JobOutcome]:
         """The outcomes of jobs that got no answer: they wait where the upstream may be back in their time."""
@@ -166,6 +188,8 @@ class Caller:
         if isinstance(error, InvalidRequest | NotComputed):
             pass  # the dialect has refused what was asked for: nothing failed
         elif isinstance(error, UpstreamError):
+            if isinstance(error, InvalidAnswer):
+                slot.upstream.input_faults.failed()
             self._retries.failed(slot, error.cause or str(error), "waiting" if may_wait else "failed", jobs)
         else:
             log.warning("batch_failed", extra={"error": str(error), "code": error.code, **named(jobs)})
@@ -189,6 +213,8 @@ class Caller:
             tell = _teller(call, answered, self._clock.now_ms())
             if verdict is Verdict.TELL:
                 self._retries.failed(slot, _refusal(answered.answer), "failed", jobs)
+            if call.merged is not None:
+                _note_inputs(verdict, call, slot)
             if verdict in (Verdict.PASS_ON, Verdict.TELL) or call.merged is None:
                 return [tell(job, answered.answer.body, []) for job in jobs]
             if not _fits(call, slot, rows):
@@ -273,13 +299,14 @@ class Caller:
         status = answered.answer.status
         is_fault_of_inputs = status in INPUT_ERRORS
         if not is_fault_of_inputs:
-            if not self._retries.may_split(slot):
+            if not await self._retries.may_split(slot):
                 raise UpstreamUnavailable(f"The upstream answered {status}")
             self._retries.failed(slot, f"status {status}", "split", call.jobs)
         self._metrics.splits.inc()
         attempts_max = effort.attempts_max if is_fault_of_inputs else 1
         of_halves = Effort(attempts_max, is_trial=effort.is_trial, is_part=not is_fault_of_inputs)
-        found = await _in_halves(call.jobs, partial(self.answer_with, of_halves, slot=slot, early=early))
+        answer_part = partial(self.answer_with, of_halves, early=early)
+        found = await in_parts(call.jobs, slot, answer_part, early, is_trial=effort.is_trial)
         if is_fault_of_inputs and not any(each.is_failure for each in found):
             now_s = asyncio.get_running_loop().time()
             slot.upstream.learn_from_parts(answered.answer, _half(call.inputs), call.tokens // 2, now_s)
@@ -312,6 +339,14 @@ class Caller:
         dialect = slot.upstream.dialect
         counts_texts = dialect.ask_counts(()) is not None
         return Counting(call.jobs, call.merged, count if counts_texts else None, dialect.counts_known)
+
+
+def _note_inputs(verdict: Verdict, call: Call, slot: Slot) -> None:
+    """Note how often a job fails by itself: the more do, the fewer are put into one call."""
+    if verdict is Verdict.CUT:
+        slot.upstream.input_faults.answered(len(call.bodies))
+    elif verdict is Verdict.PASS_ON:
+        slot.upstream.input_faults.failed()
 
 
 def _teller(call: Call, answered: SignedAnswer, now_ms: int) -> Tell:
@@ -361,19 +396,6 @@ def _computed(call: Call, slot: Slot, answered: SignedAnswer) -> Computed:
 
 def _differ(jobs: Sequence[Job]) -> bool:
     return any(job.body != jobs[0].body for job in jobs)
-
-
-async def _in_halves(
-    jobs: Sequence[Job], answer: Callable[[Sequence[Job]], Awaitable[list[JobOutcome]]]
-) -> list[JobOutcome]:
-    """Answer jobs that differ in two halves, one after the other; jobs of the same inputs stay together."""
-    bodies = list(dict.fromkeys([job.body for job in jobs]))
-    first = set(bodies[: len(bodies) // 2])
-    found: dict[str, JobOutcome] = {}
-    for is_first in (True, False):
-        half = [job for job in jobs if (job.body in first) is is_first]
-        found |= {each.job: each for each in await answer(half)}
-    return [found[job.header.id] for job in jobs]
 
 
 def _half(inputs: int) -> int:

@@ -183,9 +183,9 @@ class Retries:
         self.failed(slot, failed.cause, "retried", call.jobs)
         slot.move_to(other)
 
-    def may_split(self, slot: Slot) -> bool:
-        """Whether a call that failed for all may be made again in two halves, and take note of that."""
-        return self._take(slot, 2)
+    async def may_split(self, slot: Slot) -> bool:
+        """Whether a call that failed for all may be made again in two halves: they are paid for, or its inputs are to blame."""
+        return self._take(slot, 2) or await slot.upstream.answers_ours()
 
     def failed(self, slot: Slot, cause: str, then: str, jobs: Sequence[Job]) -> None:
         """Log a failed call; the arguments are those of `FailureLog.failed`."""

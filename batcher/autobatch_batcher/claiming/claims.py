@@ -16,8 +16,8 @@ from math import ceil
 
 from msgspec.structs import replace
 
+from autobatch_batcher.calling.blame.trials import suspects_at_once
 from autobatch_batcher.calling.outcomes import failure, unanswered
-from autobatch_batcher.calling.trials import suspects_at_once
 from autobatch_batcher.forming.bulk_share import BulkShare
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.jobs import Job

@@ -375,7 +375,7 @@ class WorkingLoop:
         told: set[str] = set()
 
         async def tell(outcomes: list[JobOutcome]) -> None:
-            done = [outcome for outcome in outcomes if not outcome.may_wait]
+            done = [outcome for outcome in outcomes if not outcome.may_wait and outcome.job not in told]
             told.update([outcome.job for outcome in done])
             if done:
                 await self._replies.store(done, deadline_ms)

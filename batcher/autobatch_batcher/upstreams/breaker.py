@@ -47,6 +47,11 @@ class Breaker:
             longest_s = min(longest_s, REACHED_PAUSE_MAX_S)
         return self._pause_began_s + min(shortest_s * 2.0**self._trials, longest_s)
 
+    @property
+    def is_at_its_last(self) -> bool:
+        """Whether one more failure takes it out, or is that of its trial."""
+        return self.is_trying or (self.is_closed and self._failures + 1 >= FAILURES_MAX)
+
     def called(self) -> None:
         """A call begins; of one that is out it is the trial."""
         self.is_trying = not self.is_closed

@@ -1,7 +1,7 @@
 """One upstream of several that are alike: calls to it, and what each says of how it is."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -64,6 +64,9 @@ class Replica(ReplicaState):
         self.prober = Prober(self, client, dialects)
         self._refusals = 0  # of connections
         self._blamed: frozenset[bytes] = frozenset()  # inputs of which each may explain the last invalid answers
+        self._asking_ours = asyncio.Lock()
+        self._asked_ours = 0  # times
+        self._answered_ours = False
 
     async def call(self, post: Post, timeout_s: float, asked: AskedRows | None = None) -> Answer:
         """Make one call, and learn from it how the upstream is.
@@ -84,17 +87,22 @@ class Replica(ReplicaState):
             breaker.called()
         try:
             answer = await self.ask(post, timeout_s)
-            cut = answer if answer.status >= BAD_REQUEST else self._cut(answer, asked, loop.time())
+            cut = answer if answer.status >= BAD_REQUEST else self._cut(answer, asked)
+            # What was refused is newer than this call.
+            is_draining = self._refusals > refusals and not answer.was_sent_again
+            is_of_inputs = await self._are_inputs_to_blame(post, asked, cut, timeout_s)
         except UpstreamError as exc:
+            if isinstance(exc, UpstreamBroken):
+                exc.lives = await self.listens() and await self.answers_ours(timeout_s)
             self._note_unanswered(exc, timeout_s, loop.time())
             raise
         except BaseException:
             breaker.learnt_nothing()
             raise
         if isinstance(cut, Answer):
-            # What was refused is newer than this call.
-            is_draining = self._refusals > refusals and not answer.was_sent_again
-            self._note_answer(post, answer, loop.time(), is_draining=is_draining)
+            self._note_answer(post, cut, loop.time(), is_draining=is_draining, is_of_inputs=is_of_inputs)
+        else:
+            self._note_invalid(answer, asked, loop.time(), is_of_inputs=is_of_inputs)
         if answer.status in UNAUTHORIZED:
             await self.prober.ask_limits()
         await self._see_who_answered(answer)
@@ -119,10 +127,25 @@ class Replica(ReplicaState):
         is_due = self.is_in_doubt or self.breaker.may_try(now_s)
         if not is_due or not self.is_usable or self.load.calls:
             return
-        route, sample = SAMPLE_ROUTES.get(self.card.kind, "/predict"), self.dialect.sample
-        asked = AskedRows(route, [b"[%b]" % sample if route == "/predict" else sample])
+        asked = self._ours()
         with suppress(AutobatchError):  # it is noted with the call
-            await self.call(self.dialect.compose(route, asked.inputs, None), SAMPLE_TIMEOUT_S, asked)
+            await self.call(self.dialect.compose(asked.route, asked.inputs, None), SAMPLE_TIMEOUT_S, asked)
+
+    async def answers_ours(self, timeout_s: float = SAMPLE_TIMEOUT_S) -> bool:
+        """Whether it answers a text of ours now: then it is well, and what it fails at is to blame for that.
+
+        Args:
+            timeout_s: Seconds that it may take; all who ask meanwhile are told the same.
+        """
+        asked_before = self._asked_ours
+        async with self._asking_ours:
+            if self._asked_ours == asked_before:
+                self._answered_ours = await self._ask_ours(min(timeout_s, SAMPLE_TIMEOUT_S))
+                self._asked_ours += 1
+            if self._answered_ours:
+                self._note_well(asyncio.get_running_loop().time())
+                self.breaker.succeeded()
+            return self._answered_ours
 
     async def ask(self, post: Post, timeout_s: float) -> Answer:
         """Make one call that says nothing of how the upstream computes: one that cannot any more may count tokens for long.
@@ -156,37 +179,56 @@ class Replica(ReplicaState):
     def _changed(self) -> UpstreamChanged:
         return UpstreamChanged(self.standing.told).because(self.standing.silence or "model changed")
 
-    def _cut(self, answer: Answer, asked: AskedRows | None, now_s: float) -> Answer | InvalidAnswer:
+    def _ours(self) -> AskedRows:
+        route, sample = SAMPLE_ROUTES.get(self.card.kind, "/predict"), self.dialect.sample
+        return AskedRows(route, [b"[%b]" % sample if route == "/predict" else sample])
+
+    async def _ask_ours(self, timeout_s: float) -> bool:
+        asked = self._ours()
+        try:
+            answer = await self.ask(self.dialect.compose(asked.route, asked.inputs, None), timeout_s)
+        except AutobatchError:
+            return False
+        return answer.status < BAD_REQUEST and isinstance(self._cut(answer, asked), Answer)
+
+    async def _are_inputs_to_blame(
+        self, post: Post, asked: AskedRows | None, cut: Answer | InvalidAnswer, timeout_s: float
+    ) -> bool:
+        """Whether it is well, though it has failed so often that it would be taken out for this answer.
+
+        Many inputs at once on which a model fails look like an outage, and would take it from all others.
+        """
+        if isinstance(cut, Answer):
+            is_open = cut.status in PERHAPS_INPUT_ERRORS and not post.may_be_faulty
+            if not is_open or self.dialect.condition(cut) is not Condition.FAILING:
+                return False
+        is_due = self.breaker.is_at_its_last and asked != self._ours()
+        return is_due and await self.answers_ours(timeout_s)
+
+    def _cut(self, answer: Answer, asked: AskedRows | None) -> Answer | InvalidAnswer:
         """Return the answer, with the rows that were asked for, or what it is without them."""
         if answer.flaw:
-            return self._invalid(answer.flaw, (), now_s)
+            return _invalid(answer.flaw)
         if asked is None:
             return answer
         if answer.status != 200:  # of a redirect, of a part: whatever it has is not what was asked for
-            return self._invalid(f"The upstream answered {answer.status}", asked.inputs, now_s)
+            return _invalid(f"The upstream answered {answer.status}")
         try:
             return replace(answer, rows=self.dialect.cut(answer, asked.route, len(asked.inputs), asked.may_be_empty))
         except UpstreamProtocolError as exc:
-            return self._invalid(str(exc), asked.inputs, now_s)
+            return _invalid(str(exc))
 
-    def _invalid(self, said: str, asked: Collection[bytes], now_s: float) -> InvalidAnswer:
-        """Return the error, and count it as an outage, unless a single input explains it and those before it.
-
-        Args:
-            said: What is wrong with the answer.
-            asked: The inputs that may explain it.
-            now_s: The time now.
-        """
+    def _note_invalid(self, answer: Answer, asked: AskedRows | None, now_s: float, *, is_of_inputs: bool) -> None:
+        """Count an invalid answer as an outage, unless a single input explains it and those before it."""
         self.failures.calls += 1
         self.failures.failed(INVALID_ANSWER, 0.0, now_s)
-        inputs = frozenset(asked)
+        inputs = frozenset(asked.inputs) if asked is not None and not answer.flaw else frozenset()
         in_all = self._blamed & inputs
         self._blamed = in_all or inputs
-        if in_all and self.breaker.is_closed:
+        if is_of_inputs or (in_all and self.breaker.is_closed):
             self.breaker.learnt_nothing()
         else:
             self.breaker.failed(now_s)
-        return InvalidAnswer(said).because(f"{INVALID_ANSWER}: {said}")
 
     def _note_unanswered(self, error: UpstreamError, timeout_s: float, now_s: float) -> None:
         is_timeout = isinstance(error, UpstreamTimeout)
@@ -194,29 +236,33 @@ class Replica(ReplicaState):
         self.failures.calls += 1
         if not is_impatient:
             self.failures.failed(NO_ANSWER if is_timeout else error.cause, timeout_s, now_s)
-        if is_impatient or not isinstance(error, (UpstreamTimeout, UpstreamUnavailable)):
+        lives = isinstance(error, UpstreamBroken) and error.lives
+        if is_impatient or lives or not isinstance(error, (UpstreamTimeout, UpstreamUnavailable)):
             self.breaker.learnt_nothing()
         else:
             self.breaker.failed(now_s)
-        if isinstance(error, UpstreamUnavailable):
+        if isinstance(error, UpstreamUnavailable) and not lives:
             if not isinstance(error, UpstreamBroken):
                 self._refusals += 1
             self.away_s = now_s
             self.set_reachable(reachable=False, now_s=now_s)
             self.set_health(healthy=False, why=error.cause or type(error).__name__, now_s=now_s)
 
-    def _note_answer(self, post: Post, answer: Answer, now_s: float, *, is_draining: bool) -> None:
+    def _note_answer(self, post: Post, answer: Answer, now_s: float, *, is_draining: bool, is_of_inputs: bool) -> None:
         self.failures.calls += 1
-        if answer.status != 200:
+        if answer.status != 200 and not is_of_inputs:
             self._note_error(post, answer, now_s)
-        if is_draining or (post.may_be_faulty and answer.status in PERHAPS_INPUT_ERRORS):
+        if is_draining or is_of_inputs or (post.may_be_faulty and answer.status in PERHAPS_INPUT_ERRORS):
             self.breaker.learnt_nothing()
             return
         self._note_condition(self.dialect.condition(answer), now_s)
         if answer.status == 200:
-            self.answered_s = now_s
-            self.set_reachable(reachable=True, now_s=now_s)
-            self.set_health(healthy=True, why="answered", now_s=now_s)
+            self._note_well(now_s)
+
+    def _note_well(self, now_s: float) -> None:
+        self.answered_s = now_s
+        self.set_reachable(reachable=True, now_s=now_s)
+        self.set_health(healthy=True, why="answered", now_s=now_s)
 
     def _note_error(self, post: Post, answer: Answer, now_s: float) -> None:
         """Count an answer as a failure, unless an input may be to blame for it, or the client that wrote the request."""
@@ -234,3 +280,7 @@ class Replica(ReplicaState):
             breaker.learnt_nothing()
         elif not breaker.is_quiet:
             breaker.succeeded()
+
+
+def _invalid(said: str) -> InvalidAnswer:
+    return InvalidAnswer(said).because(f"{INVALID_ANSWER}: {said}")

@@ -14,6 +14,7 @@ from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN, CallTime, Recent
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.breaker import Breaker
 from autobatch_batcher.upstreams.congestion import Congestion
+from autobatch_batcher.upstreams.input_faults import InputFaults
 from autobatch_batcher.upstreams.limits import LearntLimits, Limits, lowered
 from autobatch_batcher.upstreams.standing import NO_RECORD, NOT_LEARNT, Standing
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card
@@ -46,6 +47,7 @@ class ReplicaLoad:
         expected_s: Seconds that the upstream should need for these calls.
         ends_s: When the last of these calls should end, in seconds of the loop's clock, if the upstream works on one at a time;
             -inf if it works on several, or that is not known.
+        beside: Number of calls in flight for parts of those that failed, which are not in the other numbers.
     """
 
     calls: int = 0
@@ -53,6 +55,7 @@ class ReplicaLoad:
     work: int = 0
     expected_s: float = 0.0
     ends_s: float = -inf
+    beside: int = 0
 
 
 class ReplicaState:
@@ -94,6 +97,7 @@ class ReplicaState:
         self.breaker = Breaker()
         self.failures = RecentFailures()
         self.congestion = Congestion()
+        self.input_faults = InputFaults()
         self.standing = standing
         self.load = ReplicaLoad()
         self.duty = self.last_duty = ON_DUTY

@@ -17,6 +17,9 @@ from autobatch_shared.contract.cards import UNKNOWN_MAX
 from autobatch_shared.contract.options import Options
 from autobatch_shared.contract.status import UpstreamStatus
 
+BESIDE_MAX = (
+    8  # more calls at once for parts of those that failed: without a proxy each of their clients would make its own
+)
 LOOK_AGAIN_S = 0.05  # while one is passed over
 
 
@@ -33,6 +36,7 @@ class Slot:
         was_busy: Whether there is other work for the upstream.
         waited_s: Seconds that its oldest job has waited.
         expected_s: Seconds that the upstream should need for it.
+        is_beside: Whether it is for a part of a call that another slot is for.
     """
 
     def __init__(
@@ -44,8 +48,10 @@ class Slot:
         was_busy: bool,
         waited_s: float = 0.0,
         expected_s: float = 0.0,
+        is_beside: bool = False,
     ) -> None:
         self.upstream = upstream
+        self._is_beside = is_beside
         self.setting = upstream.tuner.setting
         self.was_busy = was_busy
         self.calls = 0  # in flight with it when it was taken, itself included
@@ -57,6 +63,11 @@ class Slot:
         self._expected_s = expected_s
         self._take(upstream, 1)
         self.calls = upstream.load.calls
+
+    def besides(self, parts: int) -> list["Slot"]:
+        """Return so many for parts of its call, which are made at once and fill no place of others, or what the upstream takes of them."""
+        left = BESIDE_MAX - self.upstream.load.beside
+        return [Slot(self.upstream, 0, 0, was_busy=True, is_beside=True) for _ in range(min(parts, left))]
 
     def move_to(self, upstream: Replica) -> None:
         """Go on with another replica."""
@@ -79,6 +90,9 @@ class Slot:
 
     def _take(self, upstream: Replica, sign: int) -> None:
         load = upstream.load
+        if self._is_beside:
+            load.beside += sign
+            return
         load.calls += sign
         load.inputs += sign * self._inputs
         load.work += sign * self._work
@@ -260,6 +274,8 @@ class Pool:
         """Return the limits of its next call, given what is in flight. A trial is one job: more need not fail with it."""
         is_trial = not upstream.breaker.is_closed or upstream in self._passing_over.looked_at
         limits, left = upstream.limits, 1 if is_trial else self._left(upstream)
+        if (jobs_max := upstream.input_faults.jobs_max) is not None:
+            left = min(left, jobs_max)
         return limits if limits.inputs_max <= left else replace(limits, inputs_max=left)
 
     def room(self, upstream: Replica) -> int:

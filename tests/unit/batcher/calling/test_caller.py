@@ -177,9 +177,9 @@ class TakesASecond(Refusing):
         ([], [(200, 0, 1000, 2)] * 2),
         ([503], [(200, 0, 2000, 2)] * 2),
         ([503, 503, 503], [(0, 0, 3000, 2)] * 2),
-        ([413], [(200, 0, 2000, 1), (200, 1000, 2000, 1)]),
+        ([413], [(200, 0, 2000, 1)] * 2),
     ],
-    ids=["answered", "retried", "given up", "in halves, one after the other"],
+    ids=["answered", "retried", "given up", "in halves, both at once"],
 )
 def test_time_in_calls_is_the_upstreams_and_all_other_time_the_queues(
     monkeypatch: pytest.MonkeyPatch, statuses: list[int], expected: list[tuple[int, int, int, int]]
@@ -307,7 +307,7 @@ async def test_an_input_that_the_dialect_refuses_is_an_error_only_to_who_sent_it
     headers = [decode_reply(outcome.frame)[0] for outcome in await upstream.outcomes(jobs)]
 
     assert [(200, ""), (0, InvalidRequest.code), (200, "")] == [(each.status, each.fault) for each in headers]
-    assert [["a"], ["c"]] == upstream.calls
+    assert [["a"], ["c"]] == sorted(upstream.calls)
 
 
 # Counts beside the calls.

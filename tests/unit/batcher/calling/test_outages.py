@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from autobatch_batcher.calling import retries, suspects
+from autobatch_batcher.calling import retries
 from autobatch_batcher.calling.attempts import Effort
+from autobatch_batcher.calling.blame import suspects
 from autobatch_batcher.calling.budget import RETRIES_KEPT_MAX, RETRY_SHARE
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.outcomes import JobOutcome

@@ -4,10 +4,10 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable
 
-from autobatch_batcher.calling import suspects
+from autobatch_batcher.calling.blame import suspects
+from autobatch_batcher.calling.blame.trials import Turn
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.outcomes import JobOutcome
-from autobatch_batcher.calling.trials import Turn
 from autobatch_batcher.dialects.base import Answer, AskedRows, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from autobatch_batcher.calling.trials import TIME_SHARE, inputs_at_once, split_off, suspects_at_once
+from autobatch_batcher.calling.blame.trials import TIME_SHARE, inputs_at_once, split_off, suspects_at_once
 
 TIMES_MS = st.floats(1, 10_000)
 

@@ -1,10 +1,11 @@
 """What is learnt of an upstream from which of its answers."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
-from autobatch_batcher.dialects.base import Answer, AskedRows, Post
+from autobatch_batcher.dialects.base import SAMPLE_TEXT, Answer, AskedRows, Post, Question
 from autobatch_batcher.dialects.openai import OpenAI
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.tuning.duty import Duty
@@ -47,6 +48,25 @@ class ToldClient(HttpClient):
         if self.error is not None:
             raise self.error
         return Answer(self.status, "", self.body, None)
+
+    async def listens(self, question: Question) -> bool:  # noqa: ARG002 - as the real one
+        return self.error is None
+
+
+class AnswersOurs(ToldClient):
+    """Answers a text of ours, and fails at all others."""
+
+    async def send(self, post: Post, timeout_s: float) -> Answer:  # noqa: ARG002 - as the real one
+        self.sent.append(post)
+        await asyncio.sleep(0)
+        if SAMPLE_TEXT in post.body:
+            return Answer(200, "", b"[[1]]", None)
+        if self.error is not None:
+            raise self.error
+        return Answer(self.status, "", self.body, None)
+
+    async def listens(self, question: Question) -> bool:  # noqa: ARG002 - as the real one
+        return True
 
 
 def upstream(client: ToldClient) -> Replica:
@@ -91,6 +111,59 @@ async def test_a_route_of_another_model_opens_no_breaker() -> None:
     for _ in range(FAILURES_MAX):
         await failing.call(Post("/embed", b""), 1)
     assert not failing.breaker.is_closed
+
+
+BAD = AskedRows("/embed", [b'"bad"'])
+
+
+@pytest.mark.parametrize(("status", "body"), [(500, b""), (424, b""), (200, b"[[NaN]]")])
+async def test_one_that_answers_a_text_of_ours_is_not_taken_out_for_inputs_that_it_fails_at(
+    status: int, body: bytes
+) -> None:
+    client = AnswersOurs(status, body)
+    one = upstream(client)
+    for number in range(4 * FAILURES_MAX):
+        with suppress(InvalidAnswer):
+            await one.call(Post("/embed", b""), 1, AskedRows("/embed", [b'"bad %d"' % number]))
+        assert one.breaker.is_closed
+    ours = [post for post in client.sent if SAMPLE_TEXT in post.body]
+    assert len(ours) == 4, "it is asked before it would be taken out, and not for each answer"
+
+
+async def test_one_that_fails_at_a_text_of_ours_too_is_taken_out() -> None:
+    client = ToldClient(500, b"")
+    one = upstream(client)
+    for _ in range(FAILURES_MAX):
+        await one.call(Post("/embed", b""), 1, BAD)
+    assert not one.breaker.is_closed
+    assert len(client.sent) == FAILURES_MAX + 1
+
+
+async def test_a_trial_with_an_input_that_it_fails_at_brings_it_back_if_it_answers_ours() -> None:
+    client = AnswersOurs(500, b"")
+    one = upstream(client)
+    open_breaker(one, asyncio.get_running_loop().time() - PAUSE_MAX_S)
+    await one.call(Post("/embed", b""), 1, BAD)
+    assert one.breaker.is_closed
+
+
+async def test_all_who_ask_at_once_whether_it_is_well_share_one_call() -> None:
+    client = AnswersOurs()
+    one = upstream(client)
+    assert [True] * 8 == await asyncio.gather(*[one.answers_ours() for _ in range(8)])
+    assert len(client.sent) == 1
+
+
+async def test_one_that_hangs_up_and_lives_on_is_not_away() -> None:
+    client = AnswersOurs()
+    client.error = UpstreamBroken()
+    one = upstream(client)
+    for _ in range(2 * FAILURES_MAX):
+        with pytest.raises(UpstreamBroken) as raised:
+            await one.call(Post("/embed", b""), 1, BAD)
+        assert raised.value.lives
+    assert one.is_healthy
+    assert one.breaker.is_closed
 
 
 async def test_an_upstream_that_hangs_up_is_away_unless_it_only_counted() -> None:

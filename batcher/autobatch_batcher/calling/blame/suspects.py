@@ -19,8 +19,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
+from autobatch_batcher.calling.blame.trials import LOOK_EVERY_S, Answering, Trials, Turn, inputs_at_once, split_off
 from autobatch_batcher.calling.outcomes import Early, JobOutcome, unanswered
-from autobatch_batcher.calling.trials import LOOK_EVERY_S, Answering, Trials, Turn, inputs_at_once, split_off
 from autobatch_batcher.dialects.verdict import retry_pause_s
 from autobatch_batcher.jobs import Job, named
 from autobatch_batcher.metrics import Metrics
@@ -139,7 +139,7 @@ class Suspects:
                         groups.extend(split_off(group, len(group) // 2))
                         continue
                     if isinstance(error, JobPoisonous):
-                        await self._give_up(alike)
+                        await self.give_up(alike)
                     outcomes = self._failures(alike, slot, error)
                     # That some had no time to wait for the upstream says nothing of those that have more.
                     is_late = self._clock.mono_s() >= _ends_mono_s(alike)
@@ -230,7 +230,8 @@ class Suspects:
         except QueueUnavailable:
             return False
 
-    async def _give_up(self, alike: Sequence[Job]) -> None:
+    async def give_up(self, alike: Sequence[Job]) -> None:
+        """Keep jobs in the list of the dead: what the upstream died of, or hung up on twice."""
         self._metrics.jobs_dead.inc(len(alike))
         log.error("jobs_dead", extra=named(alike))
         for job in alike:
