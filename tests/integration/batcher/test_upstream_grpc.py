@@ -17,7 +17,7 @@ from autobatch_batcher.dialects.base import Get, Post, WantedModel
 from autobatch_batcher.dialects.triton import Triton
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.clients.grpc_client import STATUSES, GrpcClient
-from autobatch_batcher.upstreams.clients.http_client import CallConnection
+from autobatch_batcher.upstreams.clients.upstream_client import CallConnection
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable

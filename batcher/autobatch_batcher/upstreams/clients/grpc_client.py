@@ -17,7 +17,7 @@ import grpc
 import grpc.aio
 
 from autobatch_batcher.dialects.base import Answer, Get, Post, Question
-from autobatch_batcher.upstreams.clients.http_client import ANSWER_BYTES_MAX, PROBE_TIMEOUT_S, CallConnection
+from autobatch_batcher.upstreams.clients.upstream_client import ANSWER_BYTES_MAX, PROBE_TIMEOUT_S, CallConnection
 from autobatch_shared.contract.errors import (
     UpstreamBroken,
     UpstreamError,
