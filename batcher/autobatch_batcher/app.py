@@ -25,7 +25,8 @@ from autobatch_batcher.side_port import SideOf, open_side_port
 from autobatch_batcher.tracing.wrapping import traced_caller, traced_client
 from autobatch_batcher.tuning.pacing import Pacing
 from autobatch_batcher.tuning.tuner import Tuner
-from autobatch_batcher.upstreams.clients.http_client import HttpClient, open_sessions
+from autobatch_batcher.upstreams.clients.http_client import HttpClient
+from autobatch_batcher.upstreams.clients.http_connections import open_sessions
 from autobatch_batcher.upstreams.limits import Limits, configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool

@@ -188,6 +188,10 @@ class WorkerMetrics:
                 "Requests that were not looked up: they share no call, or the upstreams do not name one model.",
             ),
         )
+        self.open_files_exhausted_s = self._count(
+            "open_files_exhausted_seconds",
+            "Seconds in which a worker had no file descriptor left (ulimit -n), by a look each second: new connections are closed unanswered.",
+        )
         self._tallies: dict[tuple[str, int, str], Tally] = {}
         self._inputs_tally, self._bytes_tally = Tally(BATCH_INPUTS_BUCKETS), Tally(BYTES_BUCKETS)
         self._queue_us = self._upstream_us = 0

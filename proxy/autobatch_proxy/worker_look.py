@@ -9,6 +9,7 @@ from autobatch_proxy.dialects.vendors.input_types import InputTypes
 from autobatch_proxy.http.pages.status_page import StatusPage
 from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.requests.alone import AloneShare
+from autobatch_proxy.server.open_files import OpenFiles
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class WorkerLook:
         self._status_page = status_page
         self._share = share
         self._input_types = input_types
+        self._open_files = OpenFiles(metrics.open_files_exhausted_s)
         self._due_s = math.inf
 
     async def look(self) -> float:
@@ -46,6 +48,7 @@ class WorkerLook:
         now_s = time.monotonic()
         self._metrics.look(max(now_s - self._due_s, 0.0))
         self._due_s = now_s + EVERY_S
+        self._open_files.look(now_s)
         self._take()
         self._status_page.look()
         self._warn(now_s)

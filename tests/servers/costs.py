@@ -27,7 +27,8 @@ from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.dialects.text_tokens import TokenIds
 from autobatch_batcher.dialects.triton import ModelTensors, Triton
 from autobatch_batcher.upstreams.clients.grpc_client import GrpcClient
-from autobatch_batcher.upstreams.clients.http_client import HttpClient, open_sessions
+from autobatch_batcher.upstreams.clients.http_client import HttpClient
+from autobatch_batcher.upstreams.clients.http_connections import open_sessions
 from autobatch_embedder.model_files import folder_reading
 from autobatch_shared.kserve import SERVICE
 from autobatch_shared.kserve import kserve_pb2 as kserve

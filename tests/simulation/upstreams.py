@@ -6,7 +6,8 @@ from collections import Counter
 import orjson
 
 from autobatch_batcher.dialects.base import SAMPLE_TEXT, Answer, Post, Question
-from autobatch_batcher.upstreams.clients.http_client import CallConnection, HttpClient
+from autobatch_batcher.upstreams.clients.http_client import HttpClient
+from autobatch_batcher.upstreams.clients.upstream_client import CallConnection
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
 from tests.simulation.timeline import ProcessLoop, Timeline
 

@@ -14,6 +14,7 @@
     │   ├── NotComputed           what the upstream's API has not
     │   ├── QueueFull             too much is waiting
     │   └── DeadlineExceeded      no answer within the request's time
+    ├── WorkerOutOfMemory         the worker could not push the jobs
     ├── QueueUnavailable          Redis is unavailable, or refuses
     │   ├── QueueOutOfMemory      it has reached its `maxmemory`
     │   ├── QueueReadOnly         it takes no writes, as its snapshots fail
@@ -134,6 +135,12 @@ class DeadlineExceeded(Rejected):
     """The request's deadline expired before its answer came."""
 
     code = "deadline_exceeded"
+
+
+class WorkerOutOfMemory(AutobatchError):
+    """The proxy has no memory left."""
+
+    code = "worker_out_of_memory"
 
 
 class QueueUnavailable(AutobatchError):

@@ -50,8 +50,8 @@ def threads_waited_s(tasks: Path = _TASKS) -> float:
 
 
 def resident_bytes() -> int | None:
-    """Return the memory that it has now; None where the system does not say (not Linux)."""
+    """Return the memory that it has now; None where the system does not say (not Linux), or no more file can be opened."""
     try:
         return int(_STATM.read_text(encoding="ascii").split()[1]) * resource.getpagesize()
-    except FileNotFoundError:
+    except OSError:
         return None

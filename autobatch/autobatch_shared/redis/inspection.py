@@ -1,13 +1,15 @@
 """Look at a Redis before anything relies on it: what it is, whether it lets us in, whether we may do what we must, and who works there.
 
 Permissions are asked for by commands that are queued in a transaction which is never executed. One key of our own is written and
-unlinked: a Redis whose memory is full or whose replicas are missing answers everything else.
+unlinked: a Redis whose memory is full or whose replicas are missing answers everything else. A script that reads and writes nothing is run:
+a server that has Lua disabled may take scripts into a transaction all the same.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from hashlib import sha1
 from typing import Any
 
 import hiredis
@@ -17,12 +19,13 @@ from autobatch_shared.contract.models import decode_model
 from autobatch_shared.contract.status import Fleet
 from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.clock import unix_ms
-from autobatch_shared.redis.commands import Command, all_of, expected_shape, reply_error
+from autobatch_shared.redis.commands import ELSEWHERE, Command, all_of, expected_shape, reply_error
 
 READ_BYTES = 65_536
 NAME = "autobatch-preflight"
 HANDSHAKE_SHARE = 0.8  # of the time for an answer: less than all of it, so that the two can be told apart
 VALUE_MAX_NAME = "proto-max-bulk-len"
+SCRIPT = "return 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class RedisSeen:
         memory_used_bytes: What of it is used; None: we may not ask.
         eviction_policy: Its `maxmemory-policy`; empty: we may not ask.
         value_bytes_max: Its `proto-max-bulk-len`; None: we may not ask.
+        script_refusal: Its error to a script that this user may run; empty: none.
     """
 
     refusal: str = ""
@@ -54,6 +58,7 @@ class RedisSeen:
     memory_used_bytes: int | None = None
     eviction_policy: str = ""
     value_bytes_max: int | None = None
+    script_refusal: str = ""
 
 
 async def inspect_redis(address: Address, keys: Keys, limit_s: float) -> RedisSeen:
@@ -118,6 +123,8 @@ async def _inspect(dialogue: "_Dialogue", address: Address, keys: Keys) -> Redis
         )
         refusal = _refusal(written)
     asked = {"select": selected} if address.db else {}
+    scripts = dict(zip(("eval", "evalsha"), await dialogue.ask(_script(keys)), strict=True))
+    asked |= scripts
     (asked["multi"],) = await dialogue.ask([("MULTI",)])
     if not isinstance(asked["multi"], Exception):  # else they would be executed
         needed = needed_commands(keys)
@@ -135,6 +142,20 @@ async def _inspect(dialogue: "_Dialogue", address: Address, keys: Keys) -> Redis
         memory_used_bytes=memory_used,
         eviction_policy=policy,
         value_bytes_max=_number_in(value_max),
+        script_refusal=next((str(reply) for reply in scripts.values() if _is_broken(reply)), ""),
+    )
+
+
+def _script(keys: Keys) -> list[Command]:
+    """The smallest script, whole and by its hash; the key decides which node of a cluster runs it."""
+    by_hash = sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+    return [("EVAL", SCRIPT, 1, keys.epoch), ("EVALSHA", by_hash, 1, keys.epoch)]
+
+
+def _is_broken(reply: object) -> bool:
+    """Whether a script failed for a reason that no other reply says; one whose hash is not known is sent whole."""
+    return isinstance(reply, Exception) and not str(reply).startswith(
+        ("NOPERM", "ERR unknown command", "NOSCRIPT", *ELSEWHERE)
     )
 
 
@@ -151,7 +172,7 @@ def needed_commands(keys: Keys) -> dict[str, Command]:
         "ping": ("PING",),
         "time": ("TIME",),
         "client|setname": ("CLIENT", "SETNAME", NAME),
-        "eval": ("EVAL", "return 1", 1, key),
+        "eval": ("EVAL", SCRIPT, 1, key),
         "evalsha": ("EVALSHA", "0" * 40, 1, key),
         "get": ("GET", key),
         "mget": ("MGET", key),

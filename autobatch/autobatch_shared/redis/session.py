@@ -29,6 +29,14 @@ def unavailable() -> asyncio.Future[Any]:
     return future
 
 
+def _packed(command: Command) -> bytes:
+    try:
+        packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]
+    except RuntimeError as error:  # that it failed, which it does for want of memory only
+        raise MemoryError from error
+    return packed
+
+
 async def open_session(address: Address, name: str, silence_max_s: float) -> "RedisSession":
     """Open the socket, authenticate, choose the database.
 
@@ -96,7 +104,7 @@ class RedisSession(asyncio.Protocol):
         if self.ended.done():
             return unavailable()
         future = self._loop.create_future()
-        self._queue(hiredis.pack_command(args), future)  # type: ignore[arg-type]
+        self._queue(_packed(args), future)
         return future
 
     def transaction(self, commands: Sequence[Command]) -> asyncio.Future[Any]:
@@ -104,7 +112,7 @@ class RedisSession(asyncio.Protocol):
         if self.ended.done():
             return unavailable()
         # All is packed before anything is queued: a fault must not leave a transaction open.
-        packed = [hiredis.pack_command(command) for command in (("MULTI",), *commands, ("EXEC",))]  # type: ignore[arg-type]
+        packed = [_packed(command) for command in (("MULTI",), *commands, ("EXEC",))]
         future = self._loop.create_future()
         for part in packed[:-1]:
             self._queue(part, self._ignored)
@@ -124,7 +132,11 @@ class RedisSession(asyncio.Protocol):
 
     def _flush(self) -> None:
         if self._transport is not None and not self.ended.done():
-            self._transport.write(self._out[0] if len(self._out) == 1 else b"".join(self._out))
+            try:
+                self._transport.write(self._out[0] if len(self._out) == 1 else b"".join(self._out))
+            except MemoryError:  # how much was written is unknown
+                log.error("redis_write_without_memory", extra={"waiting": len(self._waiting)})  # noqa: TRY400
+                self.abort()
         self._out.clear()
 
     def _check_silence(self) -> None:

@@ -8,11 +8,11 @@ import os
 import sys
 
 from autobatch_shared.settings.loading import every_name
-from autobatch_shared.settings.remarks import misspelt
+from autobatch_shared.settings.remarks import brought_along, misspelt
 
 
 def main() -> None:
-    """Name every fault, and end."""
+    """Name every fault, and what is only worth a warning, and end."""
     known = every_name()
     faults = misspelt(os.environ)
     faults += [
@@ -20,7 +20,7 @@ def main() -> None:
         for name in sorted(os.environ)
         if name.lower() in known and not name.isupper()
     ]
-    for fault in faults:
+    for fault in faults + brought_along(os.environ):
         sys.stderr.write(f"autobatch: {fault}\n")
     sys.exit(2 if faults else 0)
 

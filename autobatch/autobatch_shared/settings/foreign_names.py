@@ -18,7 +18,8 @@ class Foreign:
         whose: The system that has it.
         setting: The setting that it stands for here, in lower case; empty: it is refused.
         instead: What to use where it is refused.
-        is_unmistakable: Whether no other program has this name, so that it is worth a warning in the environment too.
+        is_unmistakable: Whether no other program has this name, so that in docker compose's environment it is refused too.
+        is_anyones: Whether so many programs have this name that in the environment it is not worth a warning.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Foreign:
     setting: str = ""
     instead: str = ""
     is_unmistakable: bool = False
+    is_anyones: bool = False
 
 
 FOREIGN: tuple[Foreign, ...] = (
@@ -57,11 +59,12 @@ FOREIGN: tuple[Foreign, ...] = (
     ),
     # Auto-batching proxy (Rust, axum) with a config.toml. Its `debug = true` is understood there: `settings.loading`.
     Foreign("MAX_CONCURRENT_WORKERS", "axum proxy with config.toml", setting="max_concurrent_batches"),
-    Foreign("DEBUG", "axum proxy with config.toml", instead="use LOG_LEVEL=debug"),
+    Foreign("DEBUG", "axum proxy with config.toml", instead="use LOG_LEVEL=debug", is_anyones=True),
     Foreign(
         "CONFIG",
         "axum proxy with config.toml",
         instead="the file is config.toml in the working folder: start there",
+        is_anyones=True,
     ),
     Foreign("RUST_LOG", "every proxy in Rust", setting="log_level"),
     # Auto-batching proxy (Rust, axum) with a .env.
@@ -72,12 +75,15 @@ FOREIGN: tuple[Foreign, ...] = (
     # CPU embedding server (Python, FastAPI): common spellings of what it configures.
     Foreign("MODEL", "FastAPI server", instead=OF_MODEL),
     Foreign("MODEL_PATH", "FastAPI server", instead=OF_MODEL),
+    Foreign("MODEL_DIR", "FastAPI server", instead=OF_MODEL),
     Foreign("WORKERS", "FastAPI server", instead="use WEB_CONCURRENCY"),
     Foreign("NUM_WORKERS", "FastAPI server", instead="use WEB_CONCURRENCY"),
+    Foreign("THREADS", "FastAPI server", instead="use EMBEDDER_THREADS"),
     Foreign("NUM_THREADS", "FastAPI server", instead="use EMBEDDER_THREADS"),
     Foreign(
         "POOLING", "FastAPI server", instead="use EMBEDDER_POOLING; without it the model's own files say how to pool"
     ),
+    Foreign("QUANTIZE", "FastAPI server", instead="use EMBEDDER_QUANTIZE"),
     Foreign("QUANTIZATION", "FastAPI server", instead="use EMBEDDER_QUANTIZE"),
     # Triton gRPC proxy (Rust).
     Foreign("TRITON_SERVER_URL", "Triton proxy", setting="inference_url"),

@@ -3,9 +3,11 @@
 Source of the ranks' format: tiktoken's `*.tiktoken` files, a line for each token: its bytes in base64, a space, its id.
 """
 
+import re
 import ssl
 from base64 import b64decode
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from autobatch_shared.settings.loading import SettingsError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+HASH_NAMED = re.compile(r"[0-9a-f]{8}\.[0-9]+").fullmatch  # as OpenSSL looks for a certificate in a folder of them
 RANKS = dict.fromkeys(range(100_256)).keys()  # no other vocabulary of OpenAI's has this number of them
 
 
@@ -118,3 +121,19 @@ def trust_of(ca_file: str | None, alpn: Sequence[str] = ()) -> TlsFiles:
         return context
 
     return TlsFiles(made, () if ca_file is None else (ca_file,))
+
+
+def own_authorities() -> bytes:
+    """Return the certificates of this machine's authorities in PEM, for gRPC, which does not look for them; empty: there are none.
+
+    Source: OpenSSL's X509_LOOKUP_hash_dir: a file, and a folder whose files are named for their hashes.
+    """
+    own = ssl.get_default_verify_paths()
+    files = [Path(own.cafile)] if own.cafile else []
+    if own.capath:
+        files += sorted(file for file in Path(own.capath).iterdir() if HASH_NAMED(file.name))
+    found = []
+    for file in files:
+        with suppress(OSError):  # OpenSSL passes over it, too
+            found.append(file.read_bytes())
+    return b"\n".join(found)

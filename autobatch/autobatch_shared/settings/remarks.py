@@ -71,7 +71,7 @@ def _about_environment(variables: Mapping[str, str]) -> list[str]:
         f"{name} in the environment names no level, so it has no effect here"
         for name, value in variables.items()
         if value and is_others_rust_log(name, value)
-    ] + misspelt(variables)
+    ] + [*misspelt(variables), *brought_along(variables)]
 
 
 def misspelt(variables: Mapping[str, str]) -> list[str]:
@@ -81,6 +81,16 @@ def misspelt(variables: Mapping[str, str]) -> list[str]:
         f"{name} in the environment is no setting{advice(name.lower(), known, str.upper)}"
         for name in sorted(variables)
         if name.lower() not in known and _looks_like_ours(name, known)
+    ]
+
+
+def brought_along(variables: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each variable that another embedding server reads and we do not; it may be a third program's."""
+    rows = [(name, refused(name)) for name in sorted(variables)]
+    return [
+        f"{name} in the environment is no setting; {row.instead}"
+        for name, row in rows
+        if row is not None and not row.is_unmistakable and not row.is_anyones
     ]
 
 

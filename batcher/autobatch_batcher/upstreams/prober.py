@@ -8,8 +8,8 @@ import aiohttp
 from autobatch_batcher.dialects.base import Condition, Dialect
 from autobatch_batcher.dialects.rows import components
 from autobatch_batcher.dialects.verdict import OURS, OUTAGES, OVERLOADED, UNAUTHORIZED, Verdict
-from autobatch_batcher.upstreams.clients.http_client import PROBE_TIMEOUT_S, CallConnection, cause_of
-from autobatch_batcher.upstreams.clients.upstream_client import UpstreamClient
+from autobatch_batcher.upstreams.clients.http_client import cause_of
+from autobatch_batcher.upstreams.clients.upstream_client import PROBE_TIMEOUT_S, CallConnection, UpstreamClient
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_shared.contract.cards import NO_CARD, Card
 from autobatch_shared.contract.errors import (

@@ -82,6 +82,7 @@ def judge_redis(place: str, prefix: str, seen: RedisSeen, values: Mapping[str, i
             _not_a_master(place, seen),
             _forbidden(place, prefix, seen),
             _lacking(place, seen),
+            _scriptless(place, seen),
             _evicting(place, seen),
             _nearly_full(place, seen, values),
             _too_small(place, seen, values),
@@ -131,6 +132,17 @@ def _lacking(place: str, seen: RedisSeen) -> Diagnosis | None:
     if not seen.unknown or _too_old(place, seen) is not None:
         return None
     return Diagnosis("wrong", SETTING, f"{place} does not have the commands {_named(seen.unknown)}", KNOWS_COMMANDS)
+
+
+def _scriptless(place: str, seen: RedisSeen) -> Diagnosis | None:
+    if not seen.script_refusal or seen.refusal:
+        return None
+    return Diagnosis(
+        "wrong",
+        SETTING,
+        f"{place} runs no scripts: {_short(seen.script_refusal)!r}",
+        "let it run Lua scripts: workers and batchers send EVAL and EVALSHA",
+    )
 
 
 def _named(commands: Sequence[str]) -> str:

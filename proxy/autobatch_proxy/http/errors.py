@@ -25,6 +25,7 @@ from autobatch_shared.contract.errors import (
     UpstreamProtocolError,
     UpstreamTimeout,
     UpstreamUnavailable,
+    WorkerOutOfMemory,
     WrongContentType,
 )
 
@@ -42,6 +43,7 @@ STATUSES: dict[type[AutobatchError], tuple[int, str]] = {
     NotComputed: (424, "Backend"),
     QueueFull: (429, "Overloaded"),
     UpstreamOverloaded: (429, "Overloaded"),
+    WorkerOutOfMemory: (503, "Unhealthy"),
     QueueUnavailable: (503, "Unhealthy"),
     UpstreamUnavailable: (503, "Unhealthy"),
     UpstreamProtocolError: (502, "Backend"),

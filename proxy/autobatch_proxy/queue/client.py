@@ -40,6 +40,7 @@ from autobatch_shared.contract.errors import (
     QueueFull,
     QueueUnavailable,
     RequestTooLarge,
+    WorkerOutOfMemory,
 )
 from autobatch_shared.contract.status import Fleet
 from autobatch_shared.redis.clock import RedisClock
@@ -62,6 +63,7 @@ class JobClient(Protocol):
             QueueFull: Refused, nothing was pushed: too much waits, or so much that the deadline would expire.
             QueueUnavailable: Redis is unavailable or lost the jobs twice, or there is no batcher for them.
             RequestTooLarge: Redis does not take a value of its size.
+            WorkerOutOfMemory: There is no memory for the push.
             DeadlineExceeded: After `timeout_s` seconds.
         """
         ...
@@ -128,6 +130,7 @@ class QueueClient:
         self._value_limit = ValueLimit(link)
         self._is_refused = False
         self._refusal = ""  # of the last push, in Redis's word
+        self._has_no_memory = False  # for the last push
         self._is_answered = True
 
     @property
@@ -281,7 +284,15 @@ class QueueClient:
     async def _push_outbox(self) -> None:
         """Push what is in the outbox when this task's first step comes: everything that the tick has put there."""
         requests, self._outbox = self._outbox, []
-        await self._push(requests)
+        try:
+            await self._push(requests)
+            self._has_no_memory = False
+        except MemoryError:  # for the command that would carry them: nothing was sent
+            if not self._has_no_memory:
+                log.error("push_without_memory", extra={"requests_failed": len(requests)})  # noqa: TRY400
+            self._has_no_memory = True
+            for request in requests:
+                fail(request, WorkerOutOfMemory)
 
     async def _push(self, requests: list[WaitingRequest]) -> None:
         """Push a tick's requests; those that were refused fail now, the others wait for their replies."""

@@ -13,7 +13,8 @@ from redis.asyncio import Redis
 from autobatch_batcher.dialects.base import Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.tuning.tuner import Tuner
-from autobatch_batcher.upstreams.clients.http_client import HttpClient, open_sessions
+from autobatch_batcher.upstreams.clients.http_client import HttpClient
+from autobatch_batcher.upstreams.clients.http_connections import open_sessions
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_bench.checking.oracle import answer

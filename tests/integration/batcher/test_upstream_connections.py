@@ -16,7 +16,8 @@ from autobatch_batcher.dialects.base import AskedRows, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.breaker import FAILURES_MAX
-from autobatch_batcher.upstreams.clients.http_client import HttpClient, open_sessions
+from autobatch_batcher.upstreams.clients.http_client import HttpClient
+from autobatch_batcher.upstreams.clients.http_connections import open_sessions
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_shared.contract.errors import (

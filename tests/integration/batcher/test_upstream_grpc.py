@@ -17,7 +17,7 @@ from autobatch_batcher.dialects.base import Get, Post, WantedModel
 from autobatch_batcher.dialects.triton import Triton
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.clients.grpc_client import STATUSES, GrpcClient
-from autobatch_batcher.upstreams.clients.http_client import CallConnection
+from autobatch_batcher.upstreams.clients.upstream_client import CallConnection
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
@@ -125,6 +125,37 @@ async def test_tls_is_spoken_with_one_whose_authority_is_trusted_and_with_no_oth
                 assert not await client.listens(CALL)
 
     assert (answer.status, answer.body) == (200, b"body")
+
+
+@pytest.mark.parametrize("is_further", [False, True])
+async def test_this_machines_authorities_are_trusted_also_beside_further_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_further: bool
+) -> None:
+    """Those that gRPC brings do not have what an administrator has added to this machine."""
+    authority, port = trustme.CA(), free_port()
+    for ca, name in ((authority, "own"), (trustme.CA(), "further")):
+        ca.cert_pem.write_to_path(str(tmp_path / name))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "own"))
+    ca_file = str(tmp_path / "further") if is_further else None
+    async with (
+        server_that(echo, port, authority.issue_cert("127.0.0.1")),
+        GrpcClient(f"grpcs://127.0.0.1:{port}", {}, ca_file=ca_file) as client,
+    ):
+        assert (await client.send(CALL, 30)).body == b"body"
+
+
+async def test_this_machines_authorities_that_are_replaced_count_for_the_next_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after, port, file = trustme.CA(), trustme.CA(), free_port(), tmp_path / "own.pem"
+    before.cert_pem.write_to_path(str(file))
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    async with GrpcClient(f"grpcs://127.0.0.1:{port}", {}) as client:
+        async with server_that(echo, port, before.issue_cert("127.0.0.1")):
+            assert await is_answered(client)
+        after.cert_pem.write_to_path(str(file))
+        async with server_that(echo, port, after.issue_cert("127.0.0.1")):
+            await wait_until(lambda: is_answered(client))
 
 
 async def test_authorities_that_are_replaced_in_their_file_count_for_the_next_connection(tmp_path: Path) -> None:

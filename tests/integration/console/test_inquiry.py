@@ -447,3 +447,14 @@ async def test_an_upstream_over_grpc_has_to_speak_it(upstream: FakeUpstream) -> 
         assert ("wrong", True) == (state, "http:// instead of grpc://" in remedy)
         state, remedy = await asked_over_grpc(f"http://{plain}")
         assert ("wrong", True) == (state, "grpc:// instead of http://" in remedy)
+
+
+@pytest.mark.usefixtures("_patient_inquiry")
+async def test_an_upstream_over_grpc_is_trusted_by_this_machines_authorities(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "own.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "own.pem"))
+    async with serving_grpc(authority.issue_cert("127.0.0.1")) as secured:
+        assert ("right", "") == await asked_over_grpc(f"grpcs://{secured}")

@@ -1,7 +1,12 @@
 """What is seen of a real Redis before anything relies on it."""
 
+import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from tempfile import TemporaryDirectory
 
+import hiredis
 import pytest
 from redis import Redis
 
@@ -112,7 +117,7 @@ async def test_a_live_namespace_is_left_as_it_is_where_this_user_may_open_no_tra
 
         seen = await inspect_redis(Address.from_url(as_app(own_redis.url)), KEYS, LIMIT_S)
 
-        assert (seen.refusal, seen.refused) == ("", ("multi",))
+        assert (seen.refusal, seen.refused) == ("", ("eval", "evalsha", "multi"))
         assert redis.get(KEYS.epoch) == b"live"
 
 
@@ -137,6 +142,16 @@ async def test_commands_that_the_server_does_not_have_are_seen(
     assert (seen.unknown, seen.refused) == (renamed, ())
 
 
+async def test_a_server_that_runs_no_scripts_is_seen_though_it_takes_them_into_a_transaction(
+    redis_url: str,
+) -> None:
+    async with without_scripts(redis_url) as url:
+        seen = await inspect_redis(Address.from_url(url), KEYS, LIMIT_S)
+
+    assert (seen.refusal, seen.refused, seen.unknown) == ("", (), ())
+    assert seen.script_refusal == "ERR Lua is disabled"
+
+
 async def test_a_policy_that_evicts_is_seen(own_redis: RedisServer) -> None:
     own_redis.start("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
 
@@ -149,6 +164,37 @@ def test_every_command_of_the_deployed_user_is_tried() -> None:
     """A command that the scripts gain is asked for before the start, too."""
     rules = (DEPLOYED / "users.acl").read_text().partition("user autobatch")[2]
     assert set(re.findall(r"\+([a-z|]+)", rules)) - ENTRY == set(needed_commands(KEYS))
+
+
+@asynccontextmanager
+async def without_scripts(url: str) -> AsyncIterator[str]:
+    """Return the URL of a server like this one, which has Lua disabled and finds out when it is to run a script."""
+    there = Address.from_url(url)
+    disabled = hiredis.pack_command(("EVAL", "return redis.error_reply('ERR Lua is disabled')", "0"))  # type: ignore[arg-type]
+
+    async def serve(from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_unix_connection(there.path)
+        answering = asyncio.create_task(_copy(from_server, to_client))
+        commands, is_queueing = hiredis.Reader(), False
+        while data := await from_client.read(65_536):
+            commands.feed(data)
+            while command := commands.gets():
+                is_queueing |= command[0] == b"MULTI"
+                is_script = command[0] in (b"EVAL", b"EVALSHA") and not is_queueing
+                to_server.write(disabled if is_script else hiredis.pack_command(tuple(command)))
+        to_server.close()
+        await answering
+
+    with TemporaryDirectory(prefix="ab-") as folder:
+        path = f"{folder}/redis.sock"
+        async with await asyncio.start_unix_server(serve, path):
+            yield f"unix://{path}"
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65_536):
+        writer.write(data)
+    writer.close()
 
 
 def as_app(url: str) -> str:

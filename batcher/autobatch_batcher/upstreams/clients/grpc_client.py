@@ -17,7 +17,7 @@ import grpc
 import grpc.aio
 
 from autobatch_batcher.dialects.base import Answer, Get, Post, Question
-from autobatch_batcher.upstreams.clients.http_client import ANSWER_BYTES_MAX, PROBE_TIMEOUT_S, CallConnection
+from autobatch_batcher.upstreams.clients.upstream_client import ANSWER_BYTES_MAX, PROBE_TIMEOUT_S, CallConnection
 from autobatch_shared.contract.errors import (
     UpstreamBroken,
     UpstreamError,
@@ -28,7 +28,7 @@ from autobatch_shared.contract.errors import (
 from autobatch_shared.contract.status import CALL_MAX_S, NO_ANSWER
 from autobatch_shared.settings.choices import grpc_target
 from autobatch_shared.settings.loading import SettingsError
-from autobatch_shared.settings.named_files import trust_of
+from autobatch_shared.settings.named_files import own_authorities, trust_of
 
 Code = grpc.StatusCode
 Connectivity = grpc.ChannelConnectivity
@@ -68,7 +68,8 @@ class GrpcClient:
     Args:
         url: `grpc://host:port`, or `grpcs://` with TLS.
         headers: Are sent with every call, as metadata.
-        ca_file: The certificates of whom to trust with `grpcs://`; None: those that gRPC brings. A new connection is made by what it has then.
+        ca_file: The certificates of whom to trust with `grpcs://` besides this machine's authorities. A new connection is made by what it
+            has then; where there are neither, gRPC brings some.
         answer_bytes_max: The most bytes of an answer.
     """
 
@@ -94,7 +95,7 @@ class GrpcClient:
         self._closing: dict[grpc.aio.Channel, asyncio.Task[None]] = {}
 
     async def __aenter__(self) -> Self:
-        self._trusted = self._trust.context() if self._ca_file else None
+        self._trusted = self._trust.context() if self._is_tls else None
         self._open(self._authorities())
         return self
 
@@ -109,7 +110,10 @@ class GrpcClient:
             await channel.close()
 
     def _authorities(self) -> bytes | None:
-        return Path(self._ca_file).read_bytes() if self._ca_file else None
+        if not self._is_tls:
+            return None
+        further = Path(self._ca_file).read_bytes() if self._ca_file else b""
+        return b"\n".join(filter(None, (further, own_authorities()))) or None  # gRPC reads as far as a damaged one
 
     def _open(self, authorities: bytes | None) -> None:
         target = grpc_target(self._url)
@@ -133,7 +137,7 @@ class GrpcClient:
         Raises:
             UpstreamUnavailable: The file of authorities cannot be used now.
         """
-        if self._ca_file is None or self._is_connected:
+        if not self._is_tls or self._is_connected:
             return
         try:
             trusted = self._trust.context()

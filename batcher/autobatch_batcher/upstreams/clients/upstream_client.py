@@ -1,9 +1,12 @@
-"""What a replica asks of its client: how bytes get to an upstream and back. One file a transport beside this one."""
+"""What a replica asks of its client, `http_client` or `grpc_client`: how bytes get to an upstream and back."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from autobatch_batcher.dialects.base import Answer, Post, Question
-from autobatch_batcher.upstreams.clients.http_client import CallConnection
+
+PROBE_TIMEOUT_S = 3.0
+ANSWER_BYTES_MAX = 100_000_000  # the default of ANSWER_LIMIT
 
 
 class UpstreamClient(Protocol):
@@ -26,7 +29,7 @@ class UpstreamClient(Protocol):
         """
         ...
 
-    async def fetch(self, question: Question, connection: CallConnection | None = None) -> tuple[int, bytes]:
+    async def fetch(self, question: Question, connection: "CallConnection | None" = None) -> tuple[int, bytes]:
         """Return the status and the body of its answer to a question; `cause_of` has words for whatever it raises.
 
         Args:
@@ -38,3 +41,16 @@ class UpstreamClient(Protocol):
     async def listens(self, question: Question) -> bool:
         """Whether the upstream answers this question now, in whatever way; one that is only slow does."""
         ...
+
+
+@dataclass(slots=True)
+class CallConnection:
+    """The connection of one call, filled in if it is made for it.
+
+    Attributes:
+        client: Whose call it is.
+        made_s: When its socket was made, in seconds of the loop's clock; -inf for one that was there before.
+    """
+
+    client: UpstreamClient
+    made_s: float = float("-inf")

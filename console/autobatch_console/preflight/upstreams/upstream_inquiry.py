@@ -35,6 +35,7 @@ from autobatch_console.preflight.upstreams.upstream_seen import (
 from autobatch_shared.install_hints import missing_for_grpc
 from autobatch_shared.settings.choices import GRPC_PORT, grpc_target, is_grpc
 from autobatch_shared.settings.definitions import without_credentials
+from autobatch_shared.settings.named_files import own_authorities
 
 BODY_BYTES_MAX = 1_000_000
 CONNECT_SHARE = 0.8  # of the time for an answer: less than all of it, so that the two can be told apart
@@ -122,7 +123,9 @@ async def _inquire_grpc(shown: str, parts: SplitResult, access: UpstreamAccess, 
 
 def _authorities(trust: ssl.SSLContext | None) -> str:
     """The certificates that are trusted, in PEM; empty: those that gRPC brings."""
-    return "" if trust is None else "".join(map(ssl.DER_cert_to_PEM_cert, trust.get_ca_certs(binary_form=True)))
+    further = trust.get_ca_certs(binary_form=True) if trust else ()
+    own = own_authorities().decode("ascii", "replace")  # beside certificates it may have comments
+    return "\n".join(filter(None, (*map(ssl.DER_cert_to_PEM_cert, further), own)))
 
 
 async def _greet(host: str, port: int, trust: ssl.SSLContext | None, limit_s: float) -> ConnectionFault | None:

@@ -17,7 +17,7 @@ from autobatch_batcher.simulating.simulated_upstream import SimulatedUpstream
 from autobatch_batcher.simulating.virtual_time import VirtualTimeLoop
 from autobatch_batcher.simulating.workers import CALL_S
 from autobatch_batcher.tuning.tuner import Tuner
-from autobatch_batcher.upstreams.clients.http_client import CallConnection
+from autobatch_batcher.upstreams.clients.upstream_client import CallConnection
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_shared.bell import pause

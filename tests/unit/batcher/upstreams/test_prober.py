@@ -7,7 +7,8 @@ import pytest
 from autobatch_batcher.dialects.base import Question
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.tuning.tuner import Tuner
-from autobatch_batcher.upstreams.clients.http_client import CallConnection, HttpClient
+from autobatch_batcher.upstreams.clients.http_client import HttpClient
+from autobatch_batcher.upstreams.clients.upstream_client import CallConnection
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.standing import NO_RECORD

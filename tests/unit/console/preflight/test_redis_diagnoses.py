@@ -59,6 +59,7 @@ def test_a_master_that_is_new_enough_is_right(server: str, version: str, name: s
         ({"refused": ("get", "set")}, "wrong", "may not use get, set on the keys `{ns}:*`", "users.acl"),
         ({"refused": tuple("abcdefg")}, "wrong", "a, b, c, d, e and 2 more", "NAMESPACE"),
         ({"unknown": ("eval", "evalsha")}, "wrong", "does not have the commands eval, evalsha", "`rename-command`"),
+        ({"script_refusal": "ERR Lua is disabled"}, "wrong", "runs no scripts: 'ERR Lua is disabled'", "EVAL"),
         ({"refusal": "ERR unknown command 'SET', with args beginning with: "}, "wrong", "'SET'", "`rename-command`"),
         ({"value_bytes_max": 99_999_999}, "risky", "at most 99999999 bytes (proto-max-bulk-len)", "lower ANSWER_LIMIT"),
         ({"value_bytes_max": 1_999_999}, "risky", "less than PAYLOAD_LIMIT and ANSWER_LIMIT", "proto-max-bulk-len"),

@@ -25,6 +25,7 @@ EXPECTED = {
     "QueueFull": (429, "Overloaded"),
     "DeadlineExceeded": (504, "Backend"),
     "ModelNotNamed": (400, "Validation"),
+    "WorkerOutOfMemory": (503, "Unhealthy"),
     "QueueUnavailable": (503, "Unhealthy"),
     "QueueOutOfMemory": (503, "Unhealthy"),
     "QueueReadOnly": (503, "Unhealthy"),

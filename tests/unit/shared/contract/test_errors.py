@@ -12,6 +12,7 @@ from autobatch_shared.contract.errors import (
     InvalidRequest,
     NoBatcher,
     QueueFull,
+    WorkerOutOfMemory,
 )
 
 
@@ -24,7 +25,7 @@ def tree(root: type[AutobatchError]) -> list[type[AutobatchError]]:
 TREE = tree(AutobatchError)
 # None of them travels: a request's own are said before anything is pushed, but for that which an upstream's dialect says; a
 # job of another version is answered in its version; and without a batcher there is no sender.
-NEVER_SENT = {*tree(InvalidRequest), FrameOfAnotherVersion, NoBatcher} - {InvalidRequest}
+NEVER_SENT = {*tree(InvalidRequest), FrameOfAnotherVersion, NoBatcher, WorkerOutOfMemory} - {InvalidRequest}
 
 
 def test_the_drawn_tree_is_the_tree() -> None:

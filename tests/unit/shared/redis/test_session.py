@@ -1,14 +1,18 @@
 """What a session makes of Redis's refusals."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.commands import NotTheMaster, OutOfMemoryError, ReplyError
 from autobatch_shared.redis.session import RedisSession
+from tests.support.waiting import wait_until
 
 MULTI, QUEUED = b"+OK\r\n", b"+QUEUED\r\n"
 DISCARDED = b"-EXECABORT Transaction discarded because of previous errors.\r\n"
@@ -54,6 +58,52 @@ async def session(wire: SilentTransport) -> AsyncIterator[RedisSession]:
     session.connection_made(wire)
     yield session
     session.connection_lost(None)
+
+
+class CrampedTransport(SilentTransport):
+    """Has no memory for what is written."""
+
+    def write(self, _data: Any) -> None:
+        raise MemoryError
+
+
+IN_LITTLE_MEMORY = """
+import asyncio, resource
+from pathlib import Path
+from autobatch_shared.redis.address import Address
+from autobatch_shared.redis.session import RedisSession
+
+async def main():
+    session = RedisSession(Address.from_url("redis://queue"), asyncio.get_running_loop(), 60.0)
+    body = bytes(64_000_000)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 16_000_000,) * 2)
+    try:
+        session.execute(("SET", "a", body))
+    except MemoryError:
+        print("MemoryError")
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds the memory of a process")
+def test_a_command_that_there_is_no_memory_for_says_so() -> None:
+    """All that hiredis says of it is that it failed to serialize the command."""
+    run = subprocess.run([sys.executable, "-c", IN_LITTLE_MEMORY], capture_output=True, text=True, check=False)
+    assert (run.stdout, run.stderr) == ("MemoryError\n", "")
+
+
+async def test_a_session_that_cannot_write_for_want_of_memory_ends() -> None:
+    """It would send nothing any more, and the commands would wait until its silence is noticed."""
+    wire = CrampedTransport()
+    session = RedisSession(Address.from_url("redis://queue"), asyncio.get_running_loop(), 60.0)
+    session.connection_made(wire)
+    command = session.execute(("SET", "a", "b"))
+    await wait_until(lambda: wire.is_aborted)
+    session.connection_lost(None)
+    with pytest.raises(QueueUnavailable):
+        await command
 
 
 @pytest.mark.parametrize("said", ELSEWHERE)

@@ -55,6 +55,13 @@ def test_a_name_that_looks_like_a_setting_is_told(name: str, said: str) -> None:
     assert "secret-value" not in text
 
 
+def test_a_name_that_other_programs_have_too_is_told_and_refused_nowhere() -> None:
+    """`.env` may be shared with programs that are not ours."""
+    status, text = checked(NUM_WORKERS="secret-value")
+    assert status == 0
+    assert text == "autobatch: NUM_WORKERS in the environment is no setting; use WEB_CONCURRENCY\n"
+
+
 def test_compose_starts_nothing_of_ours_before() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     assert services["names"]["command"] == ["python", "-m", "autobatch_shared.settings.check_names"]

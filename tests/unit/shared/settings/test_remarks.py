@@ -65,6 +65,26 @@ def test_a_near_miss_in_the_environment_is_said_without_its_value(
 
 
 @pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("MODEL_PATH", "what is served is EMBEDDER_MODEL_DIR or EMBEDDER_MODEL_ID, or the upstream at INFERENCE_URL"),
+        ("NUM_WORKERS", "use WEB_CONCURRENCY"),
+        ("WORKERS", "use WEB_CONCURRENCY"),
+        ("NUM_THREADS", "use EMBEDDER_THREADS"),
+        ("POOLING", "use EMBEDDER_POOLING; without it the model's own files say how to pool"),
+        ("QUANTIZATION", "use EMBEDDER_QUANTIZE"),
+    ],
+)
+def test_a_setting_of_the_embedding_server_in_the_environment_is_said_to_have_no_effect(
+    monkeypatch: pytest.MonkeyPatch, name: str, instead: str
+) -> None:
+    """Otherwise the default model would answer, and nothing would say so."""
+    monkeypatch.setenv(name, SECRET)
+
+    assert remarks_of(read(ProxySettings, [])) == [f"{name} in the environment is no setting; {instead}"]
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "HOSTNAME",
