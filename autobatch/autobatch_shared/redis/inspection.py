@@ -26,6 +26,7 @@ NAME = "autobatch-preflight"
 HANDSHAKE_SHARE = 0.8  # of the time for an answer: less than all of it, so that the two can be told apart
 VALUE_MAX_NAME = "proto-max-bulk-len"
 SCRIPT = "return 1"
+ABORTED = "EXECABORT Transaction discarded because of: "  # stands before why EXEC itself is refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ async def _inspect(dialogue: "_Dialogue", address: Address, keys: Keys) -> Redis
     asked = {"select": selected} if address.db else {}
     scripts = dict(zip(("eval", "evalsha"), await dialogue.ask(_script(keys)), strict=True))
     asked |= scripts
-    (asked["multi"],) = await dialogue.ask([("MULTI",)])
+    asked["exec"], asked["multi"] = await dialogue.ask([("EXEC",), ("MULTI",)])  # there is nothing yet to be executed
     if not isinstance(asked["multi"], Exception):  # else they would be executed
         needed = needed_commands(keys)
         asked |= zip(needed, await dialogue.ask([*needed.values()]), strict=True)
@@ -213,7 +214,7 @@ def _refusal(*replies: object) -> str:
 
 
 def _says(reply: object, error: str) -> bool:
-    return isinstance(reply, Exception) and str(reply).startswith(error)
+    return isinstance(reply, Exception) and str(reply).removeprefix(ABORTED).startswith(error)
 
 
 def _memory(info: object) -> tuple[int | None, int | None, str]:

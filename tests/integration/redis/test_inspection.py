@@ -117,8 +117,16 @@ async def test_a_live_namespace_is_left_as_it_is_where_this_user_may_open_no_tra
 
         seen = await inspect_redis(Address.from_url(as_app(own_redis.url)), KEYS, LIMIT_S)
 
-        assert (seen.refusal, seen.refused) == ("", ("eval", "evalsha", "multi"))
+        assert (seen.refusal, seen.refused) == ("", ("eval", "evalsha", "exec", "multi"))
         assert redis.get(KEYS.epoch) == b"live"
+
+
+async def test_a_user_who_may_begin_a_transaction_and_not_end_it_is_seen(own_redis: RedisServer) -> None:
+    own_redis.start("--user", "app", "on", "nopass", "~*", "&*", "+@all", "-exec")
+
+    seen = await inspect_redis(Address.from_url(as_app(own_redis.url)), KEYS, LIMIT_S)
+
+    assert (seen.refusal, seen.refused) == ("", ("exec",))
 
 
 async def test_no_key_is_written_into_another_database_than_this_user_may_choose(own_redis: RedisServer) -> None:
@@ -131,7 +139,7 @@ async def test_no_key_is_written_into_another_database_than_this_user_may_choose
         assert redis.info("commandstats").get("cmdstat_set") is None
 
 
-@pytest.mark.parametrize("renamed", [("eval", "evalsha"), ("multi",)])
+@pytest.mark.parametrize("renamed", [("eval", "evalsha"), ("multi",), ("exec",)])
 async def test_commands_that_the_server_does_not_have_are_seen(
     own_redis: RedisServer, renamed: tuple[str, ...]
 ) -> None:
