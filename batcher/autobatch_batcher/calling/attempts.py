@@ -113,7 +113,7 @@ class Attempts:
             budgets[slot.upstream.name].usual_calls += 1
         attempt = failures = 0
         failed_at: set[str] = set()
-        invalid_at: list[Replica] = []
+        moved_from: list[Replica] = []
         while True:
             # Of a call in halves only the last ones: the whole has been at another upstream before it was split.
             may_move = failed_at <= {slot.upstream.name} and (not effort.is_part or len(call.bodies) == 1)
@@ -121,15 +121,15 @@ class Attempts:
             made = await self._attempt(call, slot, may_retry=may_retry, may_move=may_move, is_trial=effort.is_trial)
             if not isinstance(made, Failed):
                 if made[1].answer.status == 200:
-                    for upstream in invalid_at:
+                    for upstream in moved_from:
                         upstream.blame_no_input()
                     if effort.is_part:
                         # Its input was not to blame, nor is the upstream: it has paid for the other half, too.
                         budgets[slot.upstream.name].give_back(2)
                 return made
             failed_at.add(slot.upstream.name)
-            if made.is_invalid:
-                invalid_at.append(slot.upstream)
+            if made.must_move:
+                moved_from.append(slot.upstream)
             await self._retries.go_on(made, call, slot, failures)
             failures += 1
             attempt += made.outage is None

@@ -49,14 +49,12 @@ class Failed(msgspec.Struct, frozen=True):
         retry_after: What the upstream said of the next one.
         outage: What its jobs are told in the end, if it met an outage while another upstream is well; else None.
         must_move: Whether it goes to another upstream, though that may have no room.
-        is_invalid: Whether its answer had not the rows that were asked for.
     """
 
     cause: str
     retry_after: str | None
     outage: AutobatchError | None
     must_move: bool = False
-    is_invalid: bool = False
 
 
 class NotNow(Exception):
@@ -123,7 +121,7 @@ class Retries:
         if not (may_move and self._pool.has_other_than(slot.upstream)):
             raise error
         self._take(slot, 1)  # it is a retry like any other; another upstream gets it all the same
-        return Failed(error.cause, None, None, must_move=True, is_invalid=True)
+        return Failed(error.cause, None, None, must_move=True)
 
     async def after_answer(
         self, answer: Answer, call: Call, slot: Slot, *, may_retry: bool, may_move: bool

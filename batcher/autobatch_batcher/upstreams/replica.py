@@ -67,6 +67,7 @@ class Replica(ReplicaState):
         self._asking_ours = asyncio.Lock()
         self._asked_ours = 0  # times
         self._answered_ours = False
+        self._is_at_fault = False  # at what it failed at, as another upstream has shown
 
     async def call(self, post: Post, timeout_s: float, asked: AskedRows | None = None) -> Answer:
         """Make one call, and learn from it how the upstream is.
@@ -115,8 +116,9 @@ class Replica(ReplicaState):
         return cut
 
     def blame_no_input(self) -> None:
-        """Another upstream has answered what this one gave an invalid answer to: its next one is its own fault."""
+        """Another upstream has answered what this one failed at: until it answers a job well, that is its own fault."""
         self._blamed = frozenset()
+        self._is_at_fault = True
 
     async def try_without_job(self) -> None:
         """Call it with a text of ours where no job does: it was taken out here, or by another batcher that calls it.
@@ -203,7 +205,7 @@ class Replica(ReplicaState):
             if not is_open or self.dialect.condition(cut) is not Condition.FAILING:
                 return False
         is_due = self.breaker.is_at_its_last and asked != self._ours()
-        return is_due and await self.answers_ours(timeout_s)
+        return is_due and not self._is_at_fault and await self.answers_ours(timeout_s)
 
     def _cut(self, answer: Answer, asked: AskedRows | None) -> Answer | InvalidAnswer:
         """Return the answer, with the rows that were asked for, or what it is without them."""
@@ -257,6 +259,7 @@ class Replica(ReplicaState):
             return
         self._note_condition(self.dialect.condition(answer), now_s)
         if answer.status == 200:
+            self._is_at_fault = False
             self._note_well(now_s)
 
     def _note_well(self, now_s: float) -> None:

@@ -114,16 +114,17 @@ async def test_one_that_ends_in_the_middle_of_an_answer_is_not_sent_again() -> N
 
 
 async def test_a_new_connection_that_ends_is_not_sent_again() -> None:
-    numbers = []
+    """It is asked how it is, and with a text of ours; the call is made once."""
+    calls = []
 
-    async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter, number: int) -> None:
-        numbers.append(number)
-        await read_call(reader)
+    async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter, _number: int) -> None:
+        calls.append(await reader.readuntil(b"\r\n\r\n"))
+        calls.append(await reader.readexactly(len(CALL.body)))
 
     async with upstream_that(serve) as upstream:
         with pytest.raises(UpstreamBroken) as raised:
             await upstream.call(CALL, 5)
-        assert (raised.value.cause, numbers) == ("closed before an answer", [0])
+        assert (raised.value.cause, calls.count(CALL.body)) == ("closed before an answer", 1)
 
 
 async def test_an_upstream_that_ends_a_call_and_is_gone_may_have_died_of_it() -> None:

@@ -130,6 +130,14 @@ async def test_one_that_answers_a_text_of_ours_is_not_taken_out_for_inputs_that_
     assert len(ours) == 4, "it is asked before it would be taken out, and not for each answer"
 
 
+async def test_one_that_fails_at_what_another_one_answers_is_taken_out_though_it_answers_ours() -> None:
+    one = upstream(AnswersOurs(500, b""))
+    for _ in range(FAILURES_MAX):
+        await one.call(Post("/embed", b""), 1, BAD)
+        one.blame_no_input()
+    assert not one.breaker.is_closed
+
+
 async def test_one_that_fails_at_a_text_of_ours_too_is_taken_out() -> None:
     client = ToldClient(500, b"")
     one = upstream(client)
