@@ -178,7 +178,7 @@ class Caller:
         if not effort.has_hung_up:
             self._metrics.retries.inc()
             return await self.answer_with(again, jobs, slot, early=early)
-        slot.upstream.input_faults.failed()
+        slot.upstream.note_jobs(0)
         await self._suspects.give_up(jobs)
         return self._failures(jobs, slot, JobPoisonous(HUNG_UP_TWICE))
 
@@ -189,7 +189,7 @@ class Caller:
             pass  # the dialect has refused what was asked for: nothing failed
         elif isinstance(error, UpstreamError):
             if isinstance(error, InvalidAnswer):
-                slot.upstream.input_faults.failed()
+                slot.upstream.note_jobs(0)
             self._retries.failed(slot, error.cause or str(error), "waiting" if may_wait else "failed", jobs)
         else:
             log.warning("batch_failed", extra={"error": str(error), "code": error.code, **named(jobs)})
@@ -344,9 +344,9 @@ class Caller:
 def _note_inputs(verdict: Verdict, call: Call, slot: Slot) -> None:
     """Note how often a job fails by itself: the more do, the fewer are put into one call."""
     if verdict is Verdict.CUT:
-        slot.upstream.input_faults.answered(len(call.bodies))
+        slot.upstream.note_jobs(len(call.bodies))
     elif verdict is Verdict.PASS_ON:
-        slot.upstream.input_faults.failed()
+        slot.upstream.note_jobs(0)
 
 
 def _teller(call: Call, answered: SignedAnswer, now_ms: int) -> Tell:

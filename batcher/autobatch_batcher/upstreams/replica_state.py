@@ -97,7 +97,7 @@ class ReplicaState:
         self.breaker = Breaker()
         self.failures = RecentFailures()
         self.congestion = Congestion()
-        self.input_faults = InputFaults()
+        self._input_faults: InputFaults | None = None  # none has failed by itself
         self.standing = standing
         self.load = ReplicaLoad()
         self.duty = self.last_duty = ON_DUTY
@@ -110,6 +110,19 @@ class ReplicaState:
         self._usable_s = 0.0  # when that changed last
         self._excluded_s: float | None = None
         self._learnt = LearntLimits()
+
+    @property
+    def call_jobs_max(self) -> int | None:
+        """The most jobs of a call, where some fail by themselves; None: any number."""
+        return self._input_faults.jobs_max if self._input_faults is not None else None
+
+    def note_jobs(self, answered: int) -> None:
+        """So many jobs of a call were answered well; 0: one failed by itself."""
+        if self._input_faults is not None and answered:
+            self._input_faults.answered(answered)
+        elif not answered:
+            self._input_faults = self._input_faults or InputFaults()
+            self._input_faults.failed()
 
     @property
     def failing_since_s(self) -> float | None:

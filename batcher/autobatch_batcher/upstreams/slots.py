@@ -274,7 +274,7 @@ class Pool:
         """Return the limits of its next call, given what is in flight. A trial is one job: more need not fail with it."""
         is_trial = not upstream.breaker.is_closed or upstream in self._passing_over.looked_at
         limits, left = upstream.limits, 1 if is_trial else self._left(upstream)
-        if (jobs_max := upstream.input_faults.jobs_max) is not None:
+        if (jobs_max := upstream.call_jobs_max) is not None:
             left = min(left, jobs_max)
         return limits if limits.inputs_max <= left else replace(limits, inputs_max=left)
 

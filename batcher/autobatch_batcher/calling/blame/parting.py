@@ -24,7 +24,7 @@ async def in_parts(
         early: Takes the outcomes of each part as soon as they are there; None: nobody waits for them.
         is_trial: Whether no other call may be made meanwhile; else parts are answered at once, as far as others leave room for that.
     """
-    waiting = deque(_parts(jobs, slot.upstream.input_faults.jobs_max))
+    waiting = deque(_parts(jobs, slot.upstream.call_jobs_max))
     found: dict[str, JobOutcome] = {}
 
     async def work(slot: Slot) -> None:
