@@ -255,10 +255,13 @@ class Pool:
     def other_than(self, slot: Slot, inputs: int, *, though_full: bool = False) -> Replica:
         """Return where to try again after a failure: another good one with room, or without if it must be another, or the same.
 
+        One that is passed over is the last choice.
+
         One that another batcher calls has no permits for us, and is called all the same: a failure here is no reason for a client's error
         there. What it cannot take it refuses with 429, and the jobs wait.
         """
         others = self._well_others(slot.upstream)
+        others = self._not_passed_over(others) or others
         theirs = [each for each in others if not each.duty.is_on and each.load.calls < each.tuner.setting.calls]
         ours = [each for each in others if each.duty.is_on and self._left(each) >= inputs]
         with_room = self._least_busy(ours, inputs)

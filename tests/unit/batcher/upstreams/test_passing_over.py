@@ -44,6 +44,18 @@ def test_what_a_busy_fast_one_will_soon_have_done_waits_for_it() -> None:
     assert pool.next_free_s(NOW_S) == NOW_S + LOOK_AGAIN_S  # by then it may be late
 
 
+def test_what_failed_elsewhere_goes_to_a_slow_one_only_where_no_fast_one_is_well() -> None:
+    fast, other, slow = known("fast", FAST_S), known("other", FAST_S), known("slow", 20 * FAST_S)
+    pool = Pool([fast, other, slow])
+    assert pool.free(NOW_S, 1, 10) in (fast, other)
+    slot = called(fast)
+    called(other)
+
+    assert pool.other_than(slot, 1, though_full=True) is other
+    other.is_healthy = False
+    assert pool.other_than(slot, 1, though_full=True) is slow
+
+
 def test_where_more_waits_than_the_fast_one_does_meanwhile_the_slow_one_is_called() -> None:
     """It does 32 in 0.05 s, and so 640 in the second that a call to the slow one takes."""
     fast, slow = known("fast", FAST_S), known("slow", 20 * FAST_S)
