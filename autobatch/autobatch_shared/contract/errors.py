@@ -27,7 +27,7 @@
     │   ├── UpstreamTimeout       did not answer in time
     │   └── UpstreamProtocolError its answer has another shape
     │       └── InvalidAnswer     with status 200, and without the rows that were asked for
-    ├── JobPoisonous              three batchers, or the upstream twice, died or hung up on it
+    ├── JobPoisonous              three batchers, or the upstream twice, died while they had it
     └── MalformedFrame            bytes in Redis that are not one of our frames
         └── FrameOfAnotherVersion written by an older or a newer version of this system
 
@@ -230,7 +230,7 @@ class InvalidAnswer(UpstreamProtocolError):
 
 
 class JobPoisonous(AutobatchError):
-    """The request was given up: three batchers died while working on it, or the upstream died of it or hung up on it twice."""
+    """The request was given up: three batchers, or the upstream twice, died while working on it."""
 
     code = "job_poisonous"
 

@@ -41,13 +41,13 @@ class Effort(msgspec.Struct, frozen=True):
         attempts_max: The most attempts, the first included.
         is_trial: Whether its jobs are tried alone, because the upstream may have died of them.
         is_part: Whether it is a half of a call that failed: it earns no retries, and is paid for.
-        has_hung_up: Whether an upstream that lives on has hung up on its jobs before.
+        hang_ups: How often an upstream that lives on has hung up on its jobs before.
     """
 
     attempts_max: int
     is_trial: bool = False
     is_part: bool = False
-    has_hung_up: bool = False
+    hang_ups: int = 0
 
 
 class SignedAnswer(msgspec.Struct, frozen=True):

@@ -24,16 +24,16 @@ from autobatch_batcher.calling.outcomes import Early, JobOutcome, Tell, unanswer
 from autobatch_batcher.calling.retries import NotNow, Retries
 from autobatch_batcher.dialects.base import JSON, Answer
 from autobatch_batcher.dialects.rows import components
-from autobatch_batcher.dialects.verdict import INPUT_ERRORS, Verdict
+from autobatch_batcher.dialects.verdict import INPUT_ERRORS, Verdict, retry_pause_s
 from autobatch_batcher.jobs import Job, named
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.slots import Pool, Slot
+from autobatch_shared.bell import pause
 from autobatch_shared.contract.call_headers import shared
 from autobatch_shared.contract.errors import (
     AutobatchError,
     InvalidAnswer,
     InvalidRequest,
-    JobPoisonous,
     NotComputed,
     UpstreamBroken,
     UpstreamError,
@@ -45,7 +45,6 @@ from autobatch_shared.redis.clock import RedisClock
 
 log = logging.getLogger(__name__)
 
-HUNG_UP_TWICE = "The request was given up after the upstream hung up twice on it, and answered another one"
 OTHER_LENGTH = "The upstream's rows have another length than those of its model"
 
 
@@ -171,16 +170,16 @@ class Caller:
         """Answer jobs on which an upstream hung up: in parts if it lives on, each alone and one at a time if it may have died of one."""
         if not error.lives:
             return await self._suspects.try_each(jobs, slot, effort.attempts_max, early)
-        again = Effort(1, is_part=True, has_hung_up=True)
+        again = Effort(1, is_part=True, hang_ups=effort.hang_ups + 1)
         if _differ(jobs):
             self._metrics.splits.inc()
             return await in_parts(jobs, slot, partial(self.answer_with, again, early=early), early, is_trial=False)
-        if not effort.has_hung_up:
+        if again.hang_ups < self._usual.attempts_max:
             self._metrics.retries.inc()
+            await pause(retry_pause_s(effort.hang_ups, None))
             return await self.answer_with(again, jobs, slot, early=early)
         slot.upstream.note_jobs(0)
-        await self._suspects.give_up(jobs)
-        return self._failures(jobs, slot, JobPoisonous(HUNG_UP_TWICE))
+        return self._failures(jobs, slot, error)  # the input may be to blame, or the network
 
     def _failures(self, jobs: Sequence[Job], slot: Slot, error: AutobatchError) -> list[JobOutcome]:
         """The outcomes of jobs that got no answer: they wait where the upstream may be back in their time."""

@@ -139,7 +139,7 @@ class Suspects:
                         groups.extend(split_off(group, len(group) // 2))
                         continue
                     if isinstance(error, JobPoisonous):
-                        await self.give_up(alike)
+                        await self._give_up(alike)
                     outcomes = self._failures(alike, slot, error)
                     # That some had no time to wait for the upstream says nothing of those that have more.
                     is_late = self._clock.mono_s() >= _ends_mono_s(alike)
@@ -230,8 +230,7 @@ class Suspects:
         except QueueUnavailable:
             return False
 
-    async def give_up(self, alike: Sequence[Job]) -> None:
-        """Keep jobs in the list of the dead: what the upstream died of, or hung up on twice."""
+    async def _give_up(self, alike: Sequence[Job]) -> None:
         self._metrics.jobs_dead.inc(len(alike))
         log.error("jobs_dead", extra=named(alike))
         for job in alike:

@@ -32,7 +32,7 @@ FAILURES: dict[str, tuple[Failing, int]] = {
     "424": (lambda: says(424), 424),
     "400": (lambda: says(400), 400),
     "NaN": (no_number, 502),
-    "a hang-up": (hangs_up, 502),
+    "a hang-up": (hangs_up, 503),
 }
 
 
