@@ -178,7 +178,7 @@ class Caller:
             self._metrics.retries.inc()
             await pause(retry_pause_s(effort.hang_ups, None))
             return await self.answer_with(again, jobs, slot, early=early)
-        slot.upstream.note_jobs(0)
+        slot.upstream.note_failed_alone()
         return self._failures(jobs, slot, error)  # the input may be to blame, or the network
 
     def _failures(self, jobs: Sequence[Job], slot: Slot, error: AutobatchError) -> list[JobOutcome]:
@@ -188,7 +188,7 @@ class Caller:
             pass  # the dialect has refused what was asked for: nothing failed
         elif isinstance(error, UpstreamError):
             if isinstance(error, InvalidAnswer):
-                slot.upstream.note_jobs(0)
+                slot.upstream.note_failed_alone()
             self._retries.failed(slot, error.cause or str(error), "waiting" if may_wait else "failed", jobs)
         else:
             log.warning("batch_failed", extra={"error": str(error), "code": error.code, **named(jobs)})
@@ -290,10 +290,10 @@ class Caller:
     async def _split(
         self, effort: Effort, call: Call, slot: Slot, answered: SignedAnswer, early: Early | None
     ) -> list[JobOutcome]:
-        """Ask for the call's jobs in two halves, one after the other; jobs of the same inputs stay together.
+        """Ask for the call's jobs in parts; jobs of the same inputs stay together.
 
         Raises:
-            UpstreamUnavailable: The upstream fails at so much that halves would only be more calls to it.
+            UpstreamUnavailable: The upstream fails at so much that parts would only be more calls to it.
         """
         status = answered.answer.status
         is_fault_of_inputs = status in INPUT_ERRORS
@@ -303,8 +303,8 @@ class Caller:
             self._retries.failed(slot, f"status {status}", "split", call.jobs)
         self._metrics.splits.inc()
         attempts_max = effort.attempts_max if is_fault_of_inputs else 1
-        of_halves = Effort(attempts_max, is_trial=effort.is_trial, is_part=not is_fault_of_inputs)
-        answer_part = partial(self.answer_with, of_halves, early=early)
+        of_parts = Effort(attempts_max, is_trial=effort.is_trial, is_part=not is_fault_of_inputs)
+        answer_part = partial(self.answer_with, of_parts, early=early)
         found = await in_parts(call.jobs, slot, answer_part, early, is_trial=effort.is_trial)
         if is_fault_of_inputs and not any(each.is_failure for each in found):
             now_s = asyncio.get_running_loop().time()
@@ -343,9 +343,9 @@ class Caller:
 def _note_inputs(verdict: Verdict, call: Call, slot: Slot) -> None:
     """Note how often a job fails by itself: the more do, the fewer are put into one call."""
     if verdict is Verdict.CUT:
-        slot.upstream.note_jobs(len(call.bodies))
+        slot.upstream.note_answered(len(call.bodies))
     elif verdict is Verdict.PASS_ON:
-        slot.upstream.note_jobs(0)
+        slot.upstream.note_failed_alone()
 
 
 def _teller(call: Call, answered: SignedAnswer, now_ms: int) -> Tell:

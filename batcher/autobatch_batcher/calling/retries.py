@@ -182,7 +182,7 @@ class Retries:
         slot.move_to(other)
 
     async def may_split(self, slot: Slot) -> bool:
-        """Whether a call that failed for all may be made again in two halves: they are paid for, or its inputs are to blame."""
+        """Whether a call that failed for all may be made again in parts: they are paid for, or its inputs are to blame."""
         return self._take(slot, 2) or await slot.upstream.answers_ours()
 
     def failed(self, slot: Slot, cause: str, then: str, jobs: Sequence[Job]) -> None:

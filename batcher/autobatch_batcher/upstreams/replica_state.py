@@ -116,13 +116,15 @@ class ReplicaState:
         """The most jobs of a call, where some fail by themselves; None: any number."""
         return self._input_faults.jobs_max if self._input_faults is not None else None
 
-    def note_jobs(self, answered: int) -> None:
-        """So many jobs of a call were answered well; 0: one failed by itself."""
-        if self._input_faults is not None and answered:
-            self._input_faults.answered(answered)
-        elif not answered:
-            self._input_faults = self._input_faults or InputFaults()
-            self._input_faults.failed()
+    def note_answered(self, jobs: int) -> None:
+        """So many jobs of a call were answered well."""
+        if self._input_faults is not None:
+            self._input_faults.answered(jobs)
+
+    def note_failed_alone(self) -> None:
+        """A job, or several of the same inputs, failed by itself."""
+        self._input_faults = self._input_faults or InputFaults()
+        self._input_faults.failed()
 
     @property
     def failing_since_s(self) -> float | None:

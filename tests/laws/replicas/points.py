@@ -1,29 +1,20 @@
 """Two upstreams of which one is much slower: beside what the fast one does alone."""
 
 from dataclasses import replace
-from typing import NamedTuple
 
 from autobatch_batcher.simulating.batchers import SimulatedFleet, run_batchers
 from autobatch_batcher.simulating.law import SimulatedLaw, law_of
 from autobatch_batcher.simulating.score import Score, score
 from autobatch_shared.settings.definitions import BatcherSettings
 from tests.laws.best_fixed import found
-from tests.laws.points import CLOSED_MOST, LAWS, LEARNING_S, RUN_S, SEED, open_traffic, traffic_of
+from tests.laws.points import CLOSED_MOST, LAWS, LEARNING_S, RUN_S, SEED, LawPoint, open_traffic, traffic_of
 
 SLOW_TIMES = 20
 OPEN_SHARE = 0.5  # of what the fast one can do
 
 
-class ReplicasPoint(NamedTuple):
+class ReplicasPoint(LawPoint):
     """A law of which one upstream needs `SLOW_TIMES` as long, with a kind of traffic."""
-
-    law: str
-    traffic: str
-
-    @property
-    def name(self) -> str:
-        """Its name in lists."""
-        return f"{self.law} / {self.traffic}"
 
     def run(self, others: tuple[SimulatedLaw, ...]) -> Score:
         """Return what the fast one does with the others beside it, once the batcher has learnt."""

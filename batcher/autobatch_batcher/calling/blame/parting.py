@@ -2,7 +2,7 @@
 
 from asyncio import TaskGroup
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from autobatch_batcher.calling.outcomes import Early, JobOutcome
 from autobatch_batcher.jobs import Job
@@ -54,11 +54,16 @@ async def in_parts(
 
 def _parts(jobs: Sequence[Job], jobs_max: int | None) -> list[list[Job]]:
     """Return two halves of the different inputs, or as many parts as leave about one that fails in every second."""
-    alike: dict[bytes, list[Job]] = {}
-    for job in jobs:
-        alike.setdefault(job.body, []).append(job)
-    inputs = list(alike.values())
+    inputs = by_input(jobs)
     step = (len(inputs) + 1) // 2
     if jobs_max is not None:
         step = min(step, jobs_max)
     return [[job for each in inputs[start : start + step] for job in each] for start in range(0, len(inputs), step)]
+
+
+def by_input(jobs: Iterable[Job]) -> list[list[Job]]:
+    """Return the jobs in the order of their arrival, those with the same body together."""
+    alike: dict[bytes, list[Job]] = {}
+    for job in jobs:
+        alike.setdefault(job.body, []).append(job)
+    return list(alike.values())

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
+from autobatch_batcher.calling.blame.parting import by_input
 from autobatch_batcher.calling.blame.trials import LOOK_EVERY_S, Answering, Trials, Turn, inputs_at_once, split_off
 from autobatch_batcher.calling.outcomes import Early, JobOutcome, unanswered
 from autobatch_batcher.dialects.verdict import retry_pause_s
@@ -116,7 +117,7 @@ class Suspects:
         trial_ms: float,
     ) -> list[JobOutcome]:
         """Try all of them, in groups as small as there is time for; `trial_ms` is what a trial takes, as far as is known."""
-        groups = deque([_by_input(jobs)])
+        groups = deque([by_input(jobs)])
         found: dict[str, JobOutcome] = {}
         outage: AutobatchError | None = None
         is_any_cleared = False
@@ -236,14 +237,6 @@ class Suspects:
         for job in alike:
             with suppress(QueueUnavailable):  # its sender is told all the same
                 await self._trials.bury(encode(job.header, job.body))
-
-
-def _by_input(jobs: Iterable[Job]) -> list[list[Job]]:
-    """Return the jobs in the order of their arrival, those with the same body together."""
-    alike: dict[bytes, list[Job]] = {}
-    for job in jobs:
-        alike.setdefault(job.body, []).append(job)
-    return list(alike.values())
 
 
 def _ends_mono_s(jobs: Iterable[Job]) -> float:
