@@ -120,9 +120,12 @@ async def in_one_message(link: Commands, *commands: Command) -> list[Any]:
             if isinstance(reply, asyncio.Future):
                 reply.cancel()  # else an error of it would be logged, as one that is waited for by none
         raise
-    if failed is not None:
+    if failed is None:
+        return replies
+    try:
         raise failed
-    return replies
+    finally:
+        del failed, sent, reply  # they hold this frame now, and with it all values, until garbage is collected
 
 
 class _ExpectedShape:

@@ -148,7 +148,10 @@ class Attempts:
                 raise
             return self._retries.after_outage(error, call, slot, may_retry=may_retry)
         except InvalidAnswer as error:
-            return self._retries.after_invalid(error, slot, may_move=may_move)
+            failed = self._retries.after_invalid(error, slot, may_move=may_move)
+            if failed is None:
+                raise
+            return failed
         answer = answered.answer
         if answer.status == 200:
             is_verbatim = call.merged is None
@@ -221,11 +224,9 @@ class Attempts:
             return
         slot.move_to(self._pool.other_than(slot, call.inputs))
         if not slot.upstream.is_included:
-            error = UpstreamUnavailable(f"No upstream serves the model: {slot.upstream.reason}")
-            error.cause = EXCLUDED
             if self._pool.has_other_than(slot.upstream) or self._pool.may_wait(asyncio.get_running_loop().time()):
-                raise NotNow(error, error.cause)
-            raise error
+                raise NotNow(_excluded(slot.upstream), EXCLUDED)
+            raise _excluded(slot.upstream)
 
     async def _answer(
         self, call: Call, slot: Slot, timeout_s: float, late_s: float | None, *, may_hedge: bool
@@ -249,6 +250,10 @@ class Attempts:
             known = [other.tuner.late_after_s(*sizes) for other in self._pool.upstreams]
             late_s = max([each_s for each_s in known if each_s is not None], default=None)
         return late_s
+
+
+def _excluded(upstream: Replica) -> UpstreamUnavailable:
+    return UpstreamUnavailable(f"No upstream serves the model: {upstream.reason}").because(EXCLUDED)
 
 
 def _note_time(call: Call, slot: Slot, took_s: float) -> None:

@@ -99,27 +99,22 @@ class Retries:
         Raises:
             UpstreamUnavailable: It is to be given up.
         """
-        told = UpstreamUnavailable(str(error) if error.cause == EXCLUDED else "")  # else it is of our network
-        told.cause = error.cause
         if not isinstance(error, UpstreamBroken) and self._pool.has_other_than(slot.upstream):
-            return Failed(error.cause, None, told)
+            return Failed(error.cause, None, _told(error))
         if not (may_retry and self._may_go_on(slot, call)):
-            raise told from error
+            raise _told(error) from error
         return Failed(error.cause, None, None)
 
-    def after_invalid(self, error: InvalidAnswer, slot: Slot, *, may_move: bool) -> Failed:
-        """Return that a call with such an answer goes to another upstream.
+    def after_invalid(self, error: InvalidAnswer, slot: Slot, *, may_move: bool) -> Failed | None:
+        """Return that a call with such an answer goes to another upstream; None: it has failed at another one, or none is well.
 
         Args:
             error: What is wrong with the answer.
             slot: The permission for the call.
             may_move: Whether it has failed at this upstream only.
-
-        Raises:
-            InvalidAnswer: It has failed at another one, or none is well.
         """
         if not (may_move and self._pool.has_other_than(slot.upstream)):
-            raise error
+            return None
         self._take(slot, 1)  # it is a retry like any other; another upstream gets it all the same
         return Failed(error.cause, None, None, must_move=True)
 
@@ -198,3 +193,9 @@ class Retries:
     def _take(self, slot: Slot, calls: int, *, leaving: int = 0) -> bool:
         """Take so many calls out of the upstream's budget, if they are there."""
         return self.budgets[slot.upstream.name].take(calls, asyncio.get_running_loop().time(), leaving=leaving)
+
+
+def _told(error: UpstreamUnavailable) -> UpstreamUnavailable:
+    """Return what a client may know of it."""
+    words = str(error) if error.cause == EXCLUDED else ""  # else they are of our network
+    return UpstreamUnavailable(words).because(error.cause)

@@ -86,9 +86,11 @@ def duty_of(
         return ON_DUTY  # all may try
     urls = sorted({upstream.url for each in fresh for upstream in each.upstreams})
     cpu_share = sum([each.cpu_share for each in fresh if each.id in ready])
-    needed = min(max(1, ceil(cpu_share / CPU_MAX / min(len(urls), len(ready)))), len(ready))
-    first = ready[urls.index(url) % len(ready)]
-    is_on = batcher in ready and (ready.index(batcher) - urls.index(url)) % len(ready) < needed
+    callers = min(max(1, ceil(cpu_share / CPU_MAX)), len(ready))  # of all upstreams together
+    needed = ceil(callers / len(urls))
+    begins = urls.index(url) * needed % callers
+    first = ready[begins]
+    is_on = batcher in ready[:callers] and (ready.index(batcher) - begins) % callers < needed
     taken = sum([_taken(report, url, is_missed=report not in fresh) for report in reports if report.id != batcher])
     if batcher not in ready:
         return Duty(is_on, needed, taken)

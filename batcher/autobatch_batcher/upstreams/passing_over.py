@@ -6,17 +6,34 @@ that waits before that call ends, nobody gains by it. So it is passed over until
 1. All that waits, at another one behind what that has in flight, is compared with the next call here.
 2. One that was never called is not passed over. One that is not well known, or owes a late answer, is no reason to pass over another.
 3. Now and then a single job goes to one that is passed over: else nobody would notice that it is as fast as the others by now. Once it has
-   taken far less than was expected, it is passed over no more.
+   taken far less than was expected, it is passed over no more. Soon at first, as it may have paused only, and less often with each look.
 """
 
 from collections.abc import Sequence
 from math import ceil, inf
 
+import msgspec
+
 from autobatch_batcher.upstreams.replica import Replica
 
 SLOWER_TIMES = 1.5  # what a call takes is known no better
-# Between two looks: what 99 of 100 requests take must not depend on them, nor, where few clients ask, what is done in a second.
+# Between two looks in the end: what 99 of 100 requests take must not depend on them, nor, where few clients ask, what is done in a second.
 LOOK_EVERY_CALLS, LOOK_EVERY_TIMES, LOOK_EVERY_MIN_S = 256, 64, 1.0
+LOOKS_UNTIL_THEN = 6  # each pause is twice the one before
+
+
+class _Looks(msgspec.Struct, frozen=True):
+    """When one that is slower than others was called last.
+
+    Attributes:
+        calls: Calls to all that had ended then.
+        at_s: The time.
+        looks: How often it was called since it is slower, only to see how long it takes.
+    """
+
+    calls: int
+    at_s: float
+    looks: int = 0
 
 
 class PassingOver:
@@ -30,7 +47,7 @@ class PassingOver:
     def __init__(self) -> None:
         self.now: frozenset[Replica] = frozenset()
         self.looked_at: frozenset[Replica] = frozenset()
-        self._last_looks: dict[Replica, tuple[int, float]] = {}  # calls to all that had ended then, and the time
+        self._looks: dict[Replica, _Looks] = {}
 
     def judge(self, upstreams: Sequence[Replica], waiting_inputs: int, now_s: float) -> None:
         """Decide anew.
@@ -40,47 +57,50 @@ class PassingOver:
             waiting_inputs: Inputs that wait, as far as they were seen.
             now_s: The time now.
         """
-        slow = slower_than_others(upstreams, waiting_inputs)
-        if not slow and not self._last_looks:
+        slower = slower_than_others(upstreams)
+        if not slower and not self._looks:
             return
         calls = sum([each.failures.calls for each in upstreams])
-        self._last_looks = {
-            each: (calls, now_s) if each.load.calls else self._last_looks.get(each, (calls, now_s)) for each in slow
-        }
+        self._looks = {each: self._looks_at(each, calls, now_s) for each in slower}
+        slow = [each for each, faster in slower.items() if _are_sooner(faster, each, waiting_inputs)]
         self.looked_at = frozenset([each for each in slow if self._is_due(each, calls, now_s)])
         self.now = frozenset(slow) - self.looked_at
 
+    def _looks_at(self, upstream: Replica, calls: int, now_s: float) -> _Looks:
+        last = self._looks.get(upstream)
+        if last is not None and not upstream.load.calls:
+            return last
+        looks = last.looks if last is not None else 0
+        return _Looks(calls, now_s, looks + (upstream in self.looked_at))
+
     def _is_due(self, upstream: Replica, calls: int, now_s: float) -> bool:
-        calls_then, then_s = self._last_looks[upstream]
-        call_s = _seconds(upstream, 1, upstream.tuner.usual_length)
-        pause_s = max(LOOK_EVERY_TIMES * call_s, LOOK_EVERY_MIN_S)
-        return calls - calls_then >= LOOK_EVERY_CALLS and now_s - then_s >= pause_s
+        last = self._looks[upstream]
+        rarer = 0.5 ** max(0, LOOKS_UNTIL_THEN - last.looks)
+        pause_s = max(LOOK_EVERY_TIMES * rarer * _seconds(upstream, 1, upstream.tuner.usual_length), LOOK_EVERY_MIN_S)
+        return calls - last.calls >= LOOK_EVERY_CALLS * rarer and now_s - last.at_s >= pause_s
 
 
-def slower_than_others(upstreams: Sequence[Replica], waiting_inputs: int) -> list[Replica]:
-    """Return those of which a call that is made now would end after others have answered all that waits.
+def slower_than_others(upstreams: Sequence[Replica]) -> dict[Replica, list[Replica]]:
+    """Return those of which a lone job takes clearly longer than at others that are well known, with these.
 
     Args:
         upstreams: They may be called now, or as their calls end.
-        waiting_inputs: Inputs that wait, as far as they were seen.
     """
     known = [each for each in upstreams if _is_known(each)]
-    length = max([each.tuner.usual_length for each in known], default=0.0)
+    length = _length(known)
     lone_s = {each: _seconds(each, 1, length) for each in upstreams if each.tuner.usual_length}
     fastest_s = min([lone_s[each] for each in known], default=inf)
-    slow = [each for each, each_s in lone_s.items() if each_s > SLOWER_TIMES * fastest_s and not each.tuner.is_faster]
-    return [
-        each
-        for each in slow
-        if _are_sooner(
-            [other for other in known if SLOWER_TIMES * lone_s[other] < lone_s[each]], each, waiting_inputs, length
-        )
-    ]
+    slower = [each for each, each_s in lone_s.items() if each_s > SLOWER_TIMES * fastest_s and not each.tuner.is_faster]
+    return {each: [other for other in known if SLOWER_TIMES * lone_s[other] < lone_s[each]] for each in slower}
 
 
-def _are_sooner(others: Sequence[Replica], slow: Replica, waiting_inputs: int, length: float) -> bool:
+def _length(upstreams: Sequence[Replica]) -> float:
+    return max([each.tuner.usual_length for each in upstreams], default=0.0)
+
+
+def _are_sooner(others: Sequence[Replica], slow: Replica, waiting_inputs: int) -> bool:
     """Whether one of these has answered its share of what waits before `slow` has answered a call."""
-    inputs = max(1, waiting_inputs)
+    inputs, length = max(1, waiting_inputs), _length(others)
     here_s = _ahead_s(slow) + _seconds(slow, min(inputs, _call_inputs(slow, length)), length)
     share = ceil(inputs / len(others))
     return any(SLOWER_TIMES * _answered_s(each, share, length) < here_s for each in others)

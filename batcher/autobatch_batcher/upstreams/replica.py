@@ -111,9 +111,12 @@ class Replica(ReplicaState):
             await self.prober.ask_vector()
         if self.standing.fingerprint != fingerprint:
             raise self._changed()
-        if isinstance(cut, InvalidAnswer):
+        if isinstance(cut, Answer):
+            return cut
+        try:
             raise cut
-        return cut
+        finally:
+            del cut  # it holds this frame now, and with it the whole answer, until garbage is collected
 
     def blame_no_input(self) -> None:
         """Another upstream has answered what this one failed at: until it answers a job well, that is its own fault."""

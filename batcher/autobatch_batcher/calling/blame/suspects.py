@@ -166,21 +166,22 @@ class Suspects:
             JobPoisonous: The upstream died of it.
             UpstreamUnavailable: It does not come back, or hangs up again and again.
         """
-        trials = max(1, attempts_max - 1)
-        for trial in range(trials):
-            cut = self._cut
+        trial, trials = 0, max(1, attempts_max - 1)
+        while True:
+            cut, is_last = self._cut, trial + 1 == trials
             try:
                 await self._first_back(alike, slot)
                 started_mono_s = self._clock.mono_s()
                 outcomes = await self._try_once(alike, slot)
                 return outcomes, (self._clock.mono_s() - started_mono_s) * 1000
             except UpstreamBroken as error:
-                is_cause = self._cut == cut or trial + 1 == trials
+                is_cause = is_last or self._cut == cut
                 if not await slot.upstream.listens() and is_cause:
                     raise JobPoisonous(DIED_TWICE) from error
-                broken = error
+                if is_last:
+                    raise
             await pause(retry_pause_s(trial, None))
-        raise broken
+            trial += 1
 
     def _failures(self, jobs: Sequence[Job], slot: Slot, error: AutobatchError) -> list[JobOutcome]:
         """The outcomes of jobs that were not tried to the end: they wait where another upstream is well, of ours or of others."""

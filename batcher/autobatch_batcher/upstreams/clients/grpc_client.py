@@ -188,7 +188,10 @@ class GrpcClient:
                 is_connected=self._is_connected and not (had_connection and is_new),
             )
             if error is not None:
-                raise error from exc
+                try:
+                    raise error from exc
+                finally:
+                    del error  # it holds this frame now, and with it the call, until garbage is collected
             return Answer(STATUSES.get(exc.code(), 500), TEXT, (exc.details() or "").encode(), None)
         return Answer(200, "", body, None)
 

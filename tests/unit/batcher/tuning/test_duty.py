@@ -89,12 +89,24 @@ def test_it_is_not_where_no_other_batcher_knows_that(other: BatcherStatus) -> No
     assert inf == lost_ms("a", URL, [other], NOW_MS)
 
 
-def test_each_upstream_begins_at_the_next_batcher() -> None:
+def test_one_calls_all_upstreams_and_so_knows_which_of_them_answers_first() -> None:
     both = seen("http://a"), seen("http://b")
-    reports = [report("1", *both), report("2", *both)]
+    reports = [report("1", *both, cpu_share=CPU_MAX), report("2", *both)]
 
-    assert ["1"] == on_duty(*reports, url="http://a")
-    assert ["2"] == on_duty(*reports, url="http://b")
+    assert ["1"] == on_duty(*reports, url="http://a") == on_duty(*reports, url="http://b")
+
+
+@pytest.mark.parametrize(
+    ("callers", "batchers", "of_a", "of_b"),
+    [(2, 2, "1", "2"), (2, 4, "1", "2"), (3, 4, "12", "31"), (4, 4, "12", "34")],
+)
+def test_where_one_is_not_enough_the_upstreams_are_divided(callers: int, batchers: int, of_a: str, of_b: str) -> None:
+    both = seen("http://a"), seen("http://b")
+    cpu_share = (callers - 0.5) * CPU_MAX / batchers
+    reports = [report(f"{number}", *both, cpu_share=cpu_share) for number in range(1, batchers + 1)]
+
+    assert sorted(of_a) == on_duty(*reports, url="http://a")
+    assert sorted(of_b) == on_duty(*reports, url="http://b")
 
 
 @pytest.mark.parametrize(("cpu_share", "needed"), [(CPU_MAX, 1), (CPU_MAX + 0.01, 2), (1.9 * CPU_MAX, 2), (9.0, 3)])

@@ -3,7 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.upstreams.passing_over import LOOK_EVERY_CALLS, LOOK_EVERY_TIMES, SLOWER_TIMES
+from autobatch_batcher.upstreams.passing_over import (
+    LOOK_EVERY_CALLS,
+    LOOK_EVERY_MIN_S,
+    LOOK_EVERY_TIMES,
+    LOOKS_UNTIL_THEN,
+    SLOWER_TIMES,
+)
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import LOOK_AGAIN_S, Pool, Slot
 from autobatch_shared.contract.status import LearntCalls
@@ -99,12 +105,15 @@ def test_for_one_that_owes_a_late_answer_nothing_waits() -> None:
     assert Pool([fast, slow]).free(NOW_S, 1, 1) is slow
 
 
+SLOW_S = 20 * FAST_S
+
+
 def test_after_many_calls_to_others_a_single_job_sees_whether_it_is_as_slow_as_before() -> None:
-    fast, slow = known("fast", FAST_S), known("slow", 20 * FAST_S)
+    fast, slow = known("fast", FAST_S), known("slow", SLOW_S)
     pool = Pool([fast, slow])
     called(fast)
-    assert pool.free(NOW_S, 1, 1) is None
-    later_s = NOW_S + LOOK_EVERY_TIMES * 20 * FAST_S + 1
+    now_s = looked_often(pool, fast, slow)
+    later_s = now_s + LOOK_EVERY_TIMES * SLOW_S + 1
 
     fast.failures.calls += LOOK_EVERY_CALLS - 1
     assert pool.free(later_s, 1, 1) is None
@@ -113,8 +122,43 @@ def test_after_many_calls_to_others_a_single_job_sees_whether_it_is_as_slow_as_b
     assert pool.free(later_s, 1, 1) is slow
     assert (1, 32) == (pool.limits_now(slow).inputs_max, pool.limits_now(fast).inputs_max)
 
-    called(slow, 20 * FAST_S).release()
-    slow.load.calls = 1
-    assert pool.free(later_s, 1, 1) is None
-    slow.load.calls = 0
-    assert pool.free(later_s, 1, 1) is None
+
+def looked_often(pool: Pool, fast: Replica, slow: Replica) -> float:
+    """Let the slow one be looked at until the pauses between two looks grow no more; return the time then."""
+    now_s, pauses_s = NOW_S, []
+    assert pool.free(now_s, 1, 1) is None
+    for _ in range(LOOKS_UNTIL_THEN):
+        began_s = now_s
+        while pool.free(now_s, 1, 1) is not slow:
+            fast.failures.calls += 1
+            now_s += 0.1
+        pauses_s.append(now_s - began_s)
+        slot = called(slow, SLOW_S)
+        assert pool.free(now_s, 1, 1) is None
+        slot.release()
+        assert pool.free(now_s, 1, 1) is None
+    assert pauses_s == sorted(pauses_s)
+    return now_s
+
+
+def test_one_that_paused_only_is_soon_called_again() -> None:
+    fast, slow = known("fast", FAST_S), known("slow", SLOW_S)
+    pool = Pool([fast, slow])
+    called(fast)
+    assert pool.free(NOW_S, 1, 1) is None
+
+    fast.failures.calls += LOOK_EVERY_CALLS >> LOOKS_UNTIL_THEN
+    assert pool.free(NOW_S + max(1.1 * SLOW_S, LOOK_EVERY_MIN_S), 1, 1) is slow
+
+
+def test_calls_that_are_worth_their_while_make_looks_no_rarer() -> None:
+    fast, slow = known("fast", FAST_S), known("slow", SLOW_S)
+    pool = Pool([fast, slow])
+    called(fast)
+    for _ in range(LOOKS_UNTIL_THEN):
+        assert pool.free(NOW_S, 1, 640) is slow
+        called(slow, SLOW_S).release()
+    assert pool.free(NOW_S, 1, 1) is None
+
+    fast.failures.calls += LOOK_EVERY_CALLS >> LOOKS_UNTIL_THEN
+    assert pool.free(NOW_S + max(1.1 * SLOW_S, LOOK_EVERY_MIN_S), 1, 1) is slow
