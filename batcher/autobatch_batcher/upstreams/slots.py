@@ -248,6 +248,10 @@ class Pool:
             times_s.append(now_s + LOOK_AGAIN_S)
         return min([each_s for each_s in times_s if each_s > now_s], default=None)
 
+    def passes_over(self, upstream: Replica) -> bool:
+        """Whether others answer what waits sooner than it answers a call."""
+        return upstream in self._passing_over.now
+
     def has_other_than(self, upstream: Replica) -> bool:
         """Whether another one is well, with room or without."""
         return bool(self._well_others(upstream))

@@ -3,8 +3,10 @@
 1. aiohttp listens again with a backlog of 128, also where the socket had a longer one. A unix socket refuses connections
    beyond that at once, and nginx answers 502 when all workers refuse: after a pause of a second 128 are few.
 2. From SIGTERM on `/ready` is 503, and only after STOP_DELAY_MS no more connections are accepted.
+3. Signals to stop are blocked from the fork until its loop runs, which is what hears them.
 """
 
+import signal
 from types import FrameType
 from typing import Any
 
@@ -12,6 +14,8 @@ from aiohttp import web
 from aiohttp.worker import GunicornUVLoopWebWorker
 
 from autobatch_proxy.http.worker_readiness import READINESS
+
+STOPS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 
 
 class Worker(GunicornUVLoopWebWorker):
@@ -30,6 +34,11 @@ class Worker(GunicornUVLoopWebWorker):
             return runner
 
         self.wsgi = make_and_remember
+
+    def run(self) -> None:
+        """Serve until stopped."""
+        self.loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, STOPS)
+        super().run()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """At SIGTERM: announce the stop, and stop after the delay."""

@@ -3,8 +3,8 @@
 1. Each different input is tried alone, and no other suspect of any batcher meanwhile: so an upstream that dies then
    has died of this one, and its neighbours in the call, and in others that were cut with it, are cleared. Calls that
    were cut while another suspect was tried are most likely innocent, and are first tried as they were.
-2. Where there is no time for that before their deadlines, as many are tried together as it takes; one of such a group that
-   the upstream dies of is looked for in halves.
+2. Where that would take some seconds, or there is no time for it before their deadlines, as many are tried together as it takes; one of such
+   a group that the upstream dies of is looked for in halves.
 3. An input that is cleared is answered at once, and not when the last one is.
 4. Nothing is tried before an upstream is well, that one or another, and suspects hold no slot while they wait. Where only
    other batchers have one that is well, they get the suspects back from the queue.
@@ -118,6 +118,7 @@ class Suspects:
     ) -> list[JobOutcome]:
         """Try all of them, in groups as small as there is time for; `trial_ms` is what a trial takes, as far as is known."""
         groups = deque([by_input(jobs)])
+        suspects = len(groups[0])
         found: dict[str, JobOutcome] = {}
         outage: AutobatchError | None = None
         is_any_cleared = False
@@ -125,7 +126,7 @@ class Suspects:
             group = groups.popleft()
             if outage is None:
                 lefts_ms = [left for each in (group, *groups) for left in self._lefts_ms(each)]
-                group, rest = split_off(group, inputs_at_once(lefts_ms, trial_ms))
+                group, rest = split_off(group, inputs_at_once(lefts_ms, trial_ms, suspects))
                 if rest:
                     groups.appendleft(rest)
             alike = [job for each in group for job in each]
@@ -199,7 +200,8 @@ class Suspects:
         """
         until_mono_s = min(self._clock.mono_s() + self.patience_s, _ends_mono_s(jobs))
         while True:
-            upstream = self._pool.other_than(slot, len(jobs), though_full=not slot.upstream.is_healthy)
+            is_bad = not slot.upstream.is_healthy or self._pool.passes_over(slot.upstream)
+            upstream = self._pool.other_than(slot, len(jobs), though_full=is_bad)
             if upstream.is_healthy or await upstream.listens():
                 return upstream
             if self._clock.mono_s() >= until_mono_s or self._are_others_better:

@@ -1,7 +1,7 @@
 """What a trial of suspects needs: how many inputs share it, who makes the call, and a turn, as all batchers try one at a time.
 
 One input is best: a crash then names it, and costs everyone a restart of the upstream. But one by one the last of 64 waits
-for 63 calls; where those are slow, its deadline is over before its turn comes.
+for 63 calls; where those are slow, longer than a restart takes, or until its deadline is over.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,6 +22,7 @@ Each = TypeVar("Each")
 Answering = Callable[[Sequence[Job], Slot], Awaitable[list[JobOutcome]]]
 
 TIME_SHARE = 0.25  # of what is left of a deadline: the rest is for restarts, and for the suspects of other batchers
+ALL_MAX_MS = 5_000  # that all suspects of a call are tried in: nearly always none of them is to blame
 LOOK_EVERY_S = 0.05
 TRIAL_MAX_MS = 30_000  # a batcher that dies in a trial keeps the others waiting no longer
 
@@ -81,20 +82,22 @@ class Turn:
                 await pause(LOOK_EVERY_S)
 
 
-def inputs_at_once(lefts_ms: Sequence[float], trial_ms: float) -> int:
+def inputs_at_once(lefts_ms: Sequence[float], trial_ms: float, suspects: int = 0) -> int:
     """Return how many inputs must share a trial so that all are tried in time, in this order.
 
     Args:
         lefts_ms: What is left of the deadline of each input, in milliseconds; those that have hardly any do not count.
         trial_ms: What a trial takes, in milliseconds.
+        suspects: How many inputs there were in the beginning, those that have been tried included.
     """
+    at_least = min(max(1, ceil(suspects * trial_ms / ALL_MAX_MS)), max(1, suspects))
     usable_ms = [left_ms * TIME_SHARE for left_ms in lefts_ms]
     needed = [
         ceil(place * trial_ms / share_ms)
         for place, share_ms in enumerate(usable_ms, start=1)
         if share_ms >= trial_ms > 0
     ]
-    return max(needed, default=1)
+    return max([at_least, *needed])
 
 
 def suspects_at_once(count: int, left_ms: float, call_ms: float) -> int:

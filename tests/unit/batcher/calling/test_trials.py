@@ -21,6 +21,14 @@ def test_slow_ones_are_of_as_many_as_it_takes() -> None:
     assert 6 == inputs_at_once([29_000.0] * 64, 600.0)
 
 
+@pytest.mark.parametrize(
+    ("left", "trial_ms", "at_once"), [(64, 10, 1), (64, 400, 6), (10, 400, 6), (10, 10, 1), (9, 7000, 64)]
+)
+def test_all_of_a_call_are_tried_within_seconds(left: int, trial_ms: float, at_once: int) -> None:
+    """So many in the end as in the beginning: else the last ones would be tried alone."""
+    assert at_once == inputs_at_once([300_000.0] * left, trial_ms, 64)
+
+
 @given(st.lists(TIMES_MS, min_size=1, max_size=100), TIMES_MS)
 def test_each_input_that_can_be_in_time_is(lefts_ms: list[float], trial_ms: float) -> None:
     at_once = inputs_at_once(lefts_ms, trial_ms)

@@ -4,9 +4,9 @@ import re
 import resource
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -18,25 +18,24 @@ METRIC = re.compile(rb"^autobatch_open_files_exhausted_seconds_total (\S+)$", re
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can change the limit of a process that runs")
-async def test_a_worker_at_its_limit_of_open_files_logs_it_and_counts_the_seconds() -> None:
-    with TemporaryDirectory(prefix="ab-") as name, ExitStack() as stack:
-        path = Path(name) / "proxy.sock"
-        proxy = Process(Path(name), "proxy", uds_path=path, web_concurrency=1, redis_url=f"unix://{name}/no-redis")
-        stack.callback(proxy.close)
-        await wait_until(lambda: metrics(path))
-        assert seconds(path) == 0
-        (worker,) = proxy.children()
-        limit = last_descriptor(worker) + 1 + ROOM
-        _, hard = resource.prlimit(worker, resource.RLIMIT_NOFILE)
-        resource.prlimit(worker, resource.RLIMIT_NOFILE, (limit, hard))
+async def test_a_worker_at_its_limit_of_open_files_logs_it_and_counts_the_seconds(
+    start: Callable[[int], Process], path: Path
+) -> None:
+    proxy = start(1)
+    await wait_until(lambda: metrics(path))
+    assert seconds(path) == 0
+    (worker,) = proxy.children()
+    limit = last_descriptor(worker) + 1 + ROOM
+    _, hard = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, (limit, hard))
 
-        with ExitStack() as clients:
-            for _ in range(limit):
-                clients.enter_context(socket.socket(socket.AF_UNIX)).connect(str(path))
-            await wait_until(lambda: '"event": "open_files_exhausted"' in proxy.output)
-        assert f'"limit": {limit}' in proxy.output
-        assert '"task": "metrics"' not in proxy.output
-        await wait_until(lambda: seconds(path) >= 1)
+    with ExitStack() as clients:
+        for _ in range(limit):
+            clients.enter_context(socket.socket(socket.AF_UNIX)).connect(str(path))
+        await wait_until(lambda: '"event": "open_files_exhausted"' in proxy.output)
+    assert f'"limit": {limit}' in proxy.output
+    assert '"task": "metrics"' not in proxy.output
+    await wait_until(lambda: seconds(path) >= 1)
 
 
 def last_descriptor(pid: int) -> int:

@@ -3,9 +3,9 @@
 import os
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from tests.support.processes import Process
 from tests.support.waiting import wait_until
@@ -13,13 +13,11 @@ from tests.support.waiting import wait_until
 WAITING = 600
 
 
-async def test_a_worker_that_is_paused_refuses_no_connection() -> None:
-    with TemporaryDirectory(prefix="ab-") as name, ExitStack() as stack:
-        path = Path(name) / "proxy.sock"
-        proxy = Process(Path(name), "proxy", uds_path=path, web_concurrency=1, redis_url=f"unix://{name}/no-redis")
-        stack.callback(proxy.close)
-        await wait_until(lambda: answers(path))
-        (worker,) = proxy.children()
+async def test_a_worker_that_is_paused_refuses_no_connection(start: Callable[[int], Process], path: Path) -> None:
+    proxy = start(1)
+    await wait_until(lambda: answers(path))
+    (worker,) = proxy.children()
+    with ExitStack() as stack:
         os.kill(worker, signal.SIGSTOP)
         stack.callback(os.kill, worker, signal.SIGCONT)
         refused = 0

@@ -1,0 +1,1 @@
+"""Workers alone, as processes of a gunicorn master."""
