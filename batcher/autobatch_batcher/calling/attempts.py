@@ -117,8 +117,7 @@ class Attempts:
         while True:
             # Of a call in halves only the last ones: the whole has been at another upstream before it was split.
             may_move = failed_at <= {slot.upstream.name} and (not effort.is_part or len(call.bodies) == 1)
-            may_retry = attempt + 1 < effort.attempts_max
-            made = await self._attempt(call, slot, may_retry=may_retry, may_move=may_move, is_trial=effort.is_trial)
+            made = await self._attempt(call, slot, effort, attempt, may_move=may_move)
             if not isinstance(made, Failed):
                 if made[1].answer.status == 200:
                     for upstream in moved_from:
@@ -135,16 +134,16 @@ class Attempts:
             attempt += made.outage is None
 
     async def _attempt(
-        self, call: Call, slot: Slot, *, may_retry: bool, may_move: bool, is_trial: bool
+        self, call: Call, slot: Slot, effort: Effort, attempt: int, *, may_move: bool
     ) -> tuple[Verdict, SignedAnswer] | Failed:
         """Call once; what is raised is what `make` raises."""
-        was_well = slot.upstream.is_healthy
+        was_well, may_retry = slot.upstream.is_healthy, attempt + 1 < effort.attempts_max
         try:
-            answered = await self._post(call, slot, may_hedge=not is_trial)
+            answered = await self._post(call, slot, may_hedge=not effort.is_trial)
         except UpstreamChanged as error:
             raise NotNow(error, error.cause) from error
         except UpstreamUnavailable as error:
-            if isinstance(error, UpstreamBroken) and (was_well or is_trial or error.lives):
+            if isinstance(error, UpstreamBroken) and (was_well or effort.is_trial or error.lives):
                 raise
             return self._retries.after_outage(error, call, slot, may_retry=may_retry)
         except InvalidAnswer as error:
@@ -157,7 +156,9 @@ class Attempts:
             is_verbatim = call.merged is None
             dialect = slot.upstream.dialect
             return dialect.judge(answer, len(call.bodies), is_verbatim=is_verbatim, may_retry=False), answered
-        judged = await self._retries.after_answer(answer, call, slot, may_retry=may_retry, may_move=may_move)
+        judged = await self._retries.after_answer(
+            answer, call, slot, has_failed=attempt > 0, may_retry=may_retry, may_move=may_move
+        )
         return judged if isinstance(judged, Failed) else (judged, answered)
 
     def time_s(self, jobs: Sequence[Job]) -> float:

@@ -5,7 +5,8 @@
 3. What one upstream answers with 424 or 500 is tried at another one that is well, with room there or without, before it is split and
    before a client hears of it: 500 is an outage as often as a bad input, and only another upstream can say which. So is what one
    refuses because of how it is called: it may have lost its model, ask for another key, or have an account without money. And so is
-   what one answers without an error and without the rows that were asked for.
+   what one answers without an error and without the rows that were asked for. And so is an outage of an upstream that answers a text of
+   ours meanwhile: it is away for one of the inputs only.
 4. Whatever else fails for all is tried again within the upstream's budget for that, after a random pause.
 5. A call that was cut is never simply tried again: the upstream may have died of it.
 """
@@ -119,7 +120,7 @@ class Retries:
         return Failed(error.cause, None, None, must_move=True)
 
     async def after_answer(
-        self, answer: Answer, call: Call, slot: Slot, *, may_retry: bool, may_move: bool
+        self, answer: Answer, call: Call, slot: Slot, *, has_failed: bool, may_retry: bool, may_move: bool
     ) -> Verdict | Failed:
         """Return what to do with an answer of another status than 200: anything but to give up.
 
@@ -127,6 +128,7 @@ class Retries:
             answer: What the upstream said.
             call: What was asked.
             slot: The permission for it.
+            has_failed: Whether it has failed before.
             may_retry: Whether the call has an attempt left.
             may_move: Whether it has one left that another upstream gets: it has failed at this one only.
 
@@ -137,28 +139,60 @@ class Retries:
         status = answer.status
         if is_refusal(status, answer.retry_after, is_final=answer.is_final):
             raise NotNow(fault(status), f"status {status}")
+        if status in OUTAGES:
+            return await self._after_outage_said(
+                answer, call, slot, has_failed=has_failed, may_retry=may_retry, may_move=may_move
+            )
         has_other = self._pool.has_other_than(slot.upstream)
-        is_only_here = has_other and status in OUTAGES
         judge, is_verbatim, jobs = slot.upstream.dialect.judge, call.merged is None, len(call.bodies)
         refusals = UNAUTHORIZED if is_verbatim else OURS  # what a client wrote may be refused for what it is
         is_told = judge(answer, jobs, is_verbatim=is_verbatim, may_retry=False) is Verdict.TELL
         is_refused_here = has_other and may_move and (is_told or status in refusals)
         must_move = is_refused_here or (has_other and may_move and status in PERHAPS_INPUT_ERRORS)
-        failed = Failed(f"status {status}", answer.retry_after, fault(status) if is_only_here else None, must_move)
+        failed = Failed(f"status {status}", answer.retry_after, None, must_move)
         if is_refused_here:
             return failed
-        verdict = judge(answer, jobs, is_verbatim=is_verbatim, may_retry=may_retry or is_only_here or must_move)
+        verdict = judge(answer, jobs, is_verbatim=is_verbatim, may_retry=may_retry or must_move)
         if verdict is Verdict.RETRY:
             leaving = KEPT_FOR_HALVES if status in PERHAPS_INPUT_ERRORS else 0
             if self._take(slot, 1, leaving=leaving) or must_move:
                 return failed
-            if failed.outage is not None:
-                await pause(UNPAID_PAUSE_S)
-                raise NotNow(failed.outage, failed.cause)
             verdict = judge(answer, jobs, is_verbatim=is_verbatim, may_retry=False)
         if verdict is Verdict.GIVE_UP:
             raise fault(status)
         return verdict
+
+    async def _after_outage_said(
+        self, answer: Answer, call: Call, slot: Slot, *, has_failed: bool, may_retry: bool, may_move: bool
+    ) -> Verdict | Failed:
+        """Return what `after_answer` does, of an answer that says of the upstream that it is away.
+
+        It may be away for one of the inputs only: what stands before it ended the call, or died of it. So where going on as if it
+        were away does not help, it is asked with a text of ours, and if it answers the call is made again in parts.
+        """
+        status, jobs, has_other = answer.status, len(call.bodies), self._pool.has_other_than(slot.upstream)
+        again = Failed(f"status {status}", answer.retry_after, None)
+        elsewhere = msgspec.structs.replace(again, outage=fault(status))
+        if not has_other and may_retry and (jobs == 1 or not has_failed) and self._take(slot, 1):
+            return again
+        may_go = has_other and may_move
+        has_room = may_go and self._pool.other_than(slot, call.inputs) is not slot.upstream
+        if not has_room and await slot.upstream.answers_ours():
+            if may_go:
+                self._take(slot, 1)
+                return msgspec.structs.replace(elsewhere, must_move=True)
+            if jobs > 1:
+                return Verdict.SPLIT
+            slot.upstream.note_failed_alone()
+            raise fault(status)
+        if has_other and not self._take(slot, 1):
+            await pause(UNPAID_PAUSE_S)
+            raise NotNow(fault(status), elsewhere.cause)
+        if has_other:
+            return elsewhere
+        if may_retry and self._take(slot, 1):
+            return again
+        raise fault(status)
 
     async def go_on(self, failed: Failed, call: Call, slot: Slot, failures: int) -> None:
         """Pause, and move to another upstream if there is one with room.

@@ -204,7 +204,7 @@ class Replica(ReplicaState):
         Many inputs at once on which a model fails look like an outage, and would take it from all others.
         """
         if isinstance(cut, Answer):
-            is_open = cut.status in PERHAPS_INPUT_ERRORS and not post.may_be_faulty
+            is_open = cut.status in OUTAGES or (cut.status in PERHAPS_INPUT_ERRORS and not post.may_be_faulty)
             if not is_open or self.dialect.condition(cut) is not Condition.FAILING:
                 return False
         is_due = self.breaker.is_at_its_last and asked != self._ours()

@@ -5,7 +5,6 @@ import logging
 from collections.abc import AsyncIterator
 
 import pytest
-from aiohttp import web
 from redis.asyncio import Redis
 
 from autobatch_batcher.tuning import duty
@@ -127,23 +126,19 @@ async def test_the_one_that_stands_by_finds_out_that_the_upstream_is_well_again(
     redis_url: str, upstream: FakeUpstream, reports: DutyReports
 ) -> None:
     """It calls nothing by itself, and both had taken the upstream out."""
-
-    async def fail(_texts: list[str]) -> web.Response:
-        return web.Response(status=503)
-
     async with open_house(redis_url) as house:
         for _ in range(2):
             await house.add_batcher(upstream.url, upstream_patience_ms=0)
         await wait_until(lambda: _are(2, reports))
         await wait_until(house.is_healthy)
-        upstream.behave = fail
+        upstream.refuses = {"/embed": 503}
 
         async def are_out() -> bool:
             await asyncio.gather(*[house.post("/embed", {"inputs": str(number)}) for number in range(16)])
             return await _are(0, reports)
 
         await wait_until(are_out)
-        upstream.behave = None
+        upstream.refuses = {}
 
         async def is_answered() -> bool:
             return (await house.post("/embed", {"inputs": "one"})).status == 200

@@ -31,6 +31,9 @@ FAILURES: dict[str, tuple[Failing, int]] = {
     "500": (lambda: says(500), 500),
     "424": (lambda: says(424), 424),
     "400": (lambda: says(400), 400),
+    "502": (lambda: says(502), 503),
+    "503": (lambda: says(503), 503),
+    "504": (lambda: says(504), 503),
     "NaN": (no_number, 502),
     "a hang-up": (hangs_up, 503),
 }

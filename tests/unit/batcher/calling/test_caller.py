@@ -176,7 +176,7 @@ class TakesASecond(Refusing):
     [
         ([], [(200, 0, 1000, 2)] * 2),
         ([503], [(200, 0, 2000, 2)] * 2),
-        ([503, 503, 503], [(0, 0, 3000, 2)] * 2),
+        ([503] * 5, [(0, 2000, 3000, 2)] * 2),  # it is asked twice with a text of ours
         ([413], [(200, 0, 2000, 1)] * 2),
     ],
     ids=["answered", "retried", "given up", "in halves, both at once"],

@@ -43,8 +43,9 @@ class Acting(Replica):
             self.doubt(0.0)
 
     async def ask(self, post: Post, _timeout_s: float) -> Answer:
-        self.calls += 1
-        does = self._does.pop(0) if len(self._does) > 1 else self._does[0]
+        is_ours = asks_ours(post)
+        self.calls += not is_ours
+        does = self._does.pop(0) if len(self._does) > 1 and not is_ours else self._does[0]
         if does == REFUSES:
             self.is_healthy, self.down_since_s = False, asyncio.get_running_loop().time()
             raise UpstreamUnavailable
@@ -59,6 +60,20 @@ class Acting(Replica):
 
     async def listens(self) -> bool:
         return self.is_healthy
+
+
+def asks_ours(post: Post) -> bool:
+    """Whether it is a text of the batcher's own."""
+    return bool(json.loads(post.body)["inputs"] == [json.loads(Tei().sample)])
+
+
+class AtThis(Acting):
+    """Does so at what it is asked by others, and is well: it answers ours."""
+
+    async def ask(self, post: Post, timeout_s: float) -> Answer:
+        answer = await super().ask(post, timeout_s)
+        is_ours = asks_ours(post)
+        return Answer(200, JSON, b"[[1.0]]", None) if is_ours else answer
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +136,25 @@ async def test_while_the_slots_of_the_other_one_are_full_the_jobs_wait(does: str
 
     assert told.may_wait
     assert (away.calls, well.calls) == (0 if does == EXCLUDED else 1, 0)
+
+
+async def test_a_call_that_meets_outages_at_two_upstreams_that_are_well_fails_by_itself() -> None:
+    """Each of them answers so to this call, and to no other."""
+    one, other = (AtThis(name, 503) for name in ("one", "other"))
+
+    told = await outcomes(one, other)
+
+    assert [("upstream_unavailable", False)] == [(decode_reply(e.frame)[0].fault, e.may_wait) for e in told]
+    assert (1, 1) == (one.calls, other.calls)
+    assert one.breaker.is_closed
+    assert other.breaker.is_quiet
+
+
+async def test_what_another_upstream_has_no_room_for_goes_there_all_the_same_if_this_one_is_well() -> None:
+    one, full = AtThis("one", 503), Acting("full", ROWS)
+    Slot(full, 1, 1, was_busy=True)
+
+    assert {200} == statuses(await outcomes(one, full))
 
 
 async def test_what_cannot_be_paid_waits_behind_a_pause(pauses: list[float]) -> None:
