@@ -8,6 +8,7 @@ import msgspec
 
 from autobatch_batcher.calling.calls import Call
 from autobatch_batcher.calling.hedging import Hedging
+from autobatch_batcher.calling.lingering import LingeringCall
 from autobatch_batcher.calling.retries import EXCLUDED, Failed, NotNow, Retries
 from autobatch_batcher.dialects.base import Answer
 from autobatch_batcher.dialects.verdict import OVERLOADED, Verdict, asked_pause_s, is_refusal
@@ -105,6 +106,7 @@ class Attempts:
             UpstreamBroken: It was well and hung up, if only once: so it may have died of this call.
             NotNow: It takes no call now.
             InvalidAnswer: The answer has not the rows that were asked for, nor has that of another upstream.
+            CallStuck: One of its inputs may keep the others.
             UpstreamError: All attempts failed.
             DeadlineExceeded: The deadline of every job has passed.
         """
@@ -237,12 +239,7 @@ class Attempts:
             return await upstream.call(call.post(upstream.dialect), timeout_s, call.asked)
         if self._hedging is not None and may_hedge:
             return await self._hedging.call(call, slot, timeout_s, late_s)
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(late_s, lambda: upstream.breaker.late(loop.time()))
-        try:
-            return await upstream.call(call.post(upstream.dialect), timeout_s, call.asked)
-        finally:
-            timer.cancel()
+        return await LingeringCall(call, slot, late_s).answer(timeout_s)
 
     def _late_after_s(self, upstream: Replica, sizes: tuple[int, int, int]) -> float | None:
         """Seconds after which a call is late, as other calls to this upstream show, or else those to another: they are alike."""

@@ -20,6 +20,7 @@ from autobatch_batcher.calling.blame.suspects import PATIENCE_S, Suspects
 from autobatch_batcher.calling.blame.trials import Trials
 from autobatch_batcher.calling.calls import Call, call_for, part, piece_of
 from autobatch_batcher.calling.counting import Counting, count_tokens
+from autobatch_batcher.calling.lingering import CallStuck
 from autobatch_batcher.calling.outcomes import Early, JobOutcome, Tell, unanswered
 from autobatch_batcher.calling.retries import NotNow, Retries
 from autobatch_batcher.dialects.base import JSON, Answer
@@ -153,7 +154,7 @@ class Caller:
             self._retries.failed(slot, str(not_now), "waiting", jobs)
             return [unanswered(job, not_now.error, self._clock.now_ms(), may_wait=True) for job in jobs]
         except AutobatchError as error:
-            if isinstance(error, InvalidAnswer) and _differ(jobs) and await self._retries.may_split(slot):
+            if isinstance(error, (InvalidAnswer, CallStuck)) and _differ(jobs) and await self._retries.may_split(slot):
                 self._retries.failed(slot, error.cause, "split", jobs)
                 self._metrics.splits.inc()
                 effort = Effort(1, is_trial=effort.is_trial, is_part=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from autobatch_batcher.calling.budget import hedge_budget
 from autobatch_batcher.calling.calls import Call
+from autobatch_batcher.calling.lingering import LingeringCall
 from autobatch_batcher.dialects.base import Answer
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.replica import Replica
@@ -34,22 +35,21 @@ class Hedging:
             late_s: Seconds after which it is late.
 
         Raises:
-            UpstreamError: As `Replica.call` does, for the first of the calls.
+            UpstreamError: As `LingeringCall.answer` does, for the first of the calls.
         """
         self._budget.usual_calls += 1
-        loop, upstream = asyncio.get_running_loop(), slot.upstream
+        loop = asyncio.get_running_loop()
         ends_s = loop.time() + timeout_s
-        first = asyncio.create_task(upstream.call(call.post(upstream.dialect), timeout_s, call.asked), name="call")
+        first = asyncio.create_task(LingeringCall(call, slot, late_s).answer(timeout_s), name="call")
         second: asyncio.Task[Answer] | None = None
         try:
             await asyncio.wait({first}, timeout=late_s)
             if first.done():
                 return first.result()
-            upstream.breaker.late(loop.time())
             other = await self._room_elsewhere(call, slot, first, late_s)
             if other is None:
                 return await first
-            second = asyncio.create_task(self._again(call, other, ends_s - loop.time()), name="hedge")
+            second = asyncio.create_task(self._again(call, other, ends_s - loop.time(), late_s), name="hedge")
             await _first_good((first, second))
             if _is_good(second) and not _is_good(first):
                 slot.move_to(other)
@@ -73,10 +73,10 @@ class Hedging:
             await asyncio.wait({first}, timeout=look_every_s)
         return None
 
-    async def _again(self, call: Call, other: Replica, timeout_s: float) -> Answer:
+    async def _again(self, call: Call, other: Replica, timeout_s: float, late_s: float) -> Answer:
         permission = Slot(other, call.inputs, call.inputs, was_busy=True)
         try:
-            return await other.call(call.post(other.dialect), timeout_s, call.asked)
+            return await LingeringCall(call, permission, late_s).answer(timeout_s)
         finally:
             permission.release()
 

@@ -91,6 +91,8 @@ class WorkingLoop:
         self._lease = Lease(queue, self._claims, clock, metrics, lease_ms)
         self._replies = Replies(queue, link, self._claims, clock, metrics, retry_s=self._lease.beat_s)
         self._bell = Bell()
+        for upstream in pool.upstreams:
+            upstream.load.made_room = self._bell.ring
         self._watch = Watch(queue, self._claims, self._bell, pause_max_s=self._lease.beat_s)
         self._sending: set[asyncio.Task[None]] = set()
         self._is_redis_unavailable = False

@@ -36,6 +36,9 @@ TOLD = {
 WentDown = Callable[[], None]
 
 
+def _nothing() -> None: ...
+
+
 @dataclass(slots=True)
 class ReplicaLoad:
     """What one upstream is doing for this batcher.
@@ -47,7 +50,8 @@ class ReplicaLoad:
         expected_s: Seconds that the upstream should need for these calls.
         ends_s: When the last of these calls should end, in seconds of the loop's clock, if the upstream works on one at a time;
             -inf if it works on several, or that is not known.
-        beside: Number of calls in flight for parts of those that failed, which are not in the other numbers.
+        beside: Number of calls in flight for parts of those that failed, or that are late, which are not in the other numbers.
+        made_room: Is called when one of the others gave up its place before it ended.
     """
 
     calls: int = 0
@@ -56,6 +60,7 @@ class ReplicaLoad:
     expected_s: float = 0.0
     ends_s: float = -inf
     beside: int = 0
+    made_room: Callable[[], None] = _nothing
 
 
 class ReplicaState:

@@ -69,6 +69,19 @@ class Slot:
         left = BESIDE_MAX - self.upstream.load.beside
         return [Slot(self.upstream, 0, 0, was_busy=True, is_beside=True) for _ in range(min(parts, left))]
 
+    def step_aside(self) -> None:
+        """Fill no place of others any more, unless too many do so; its call goes on."""
+        if self._is_held and not self._is_beside and self.upstream.load.beside < BESIDE_MAX:
+            self._take(self.upstream, -1)
+            self._is_beside = True
+            self._take(self.upstream, 1)
+            self.upstream.load.made_room()
+
+    def make_room(self) -> None:
+        """Give it back while its jobs go on to be answered beside it."""
+        self.release()
+        self.upstream.load.made_room()
+
     def move_to(self, upstream: Replica) -> None:
         """Go on with another replica."""
         self.take_again(upstream)

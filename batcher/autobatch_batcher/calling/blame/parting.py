@@ -45,7 +45,7 @@ async def in_parts(
         for beside in besides:
             workers.create_task(work_beside(beside))
         if besides:
-            slot.release()  # others need not wait for this
+            slot.make_room()
         else:
             await work(slot)
     slot.called_s += max([beside.called_s for beside in besides], default=0.0)
