@@ -22,8 +22,9 @@ class Job(msgspec.Struct):
         claimed_ms: When it was claimed, of bulk work, unix milliseconds of Redis's clock; None: it is no bulk work.
         group: What the suspects that share its call have in common; empty: it is called alone.
         charged_tokens: What its claim took off the budget of its upstream.
-        called_us: Microseconds that the calls for it have taken, those that failed included; only this and the next one change.
+        called_us: Microseconds that the calls for it have taken, those that failed included; only this and the next ones change.
         call_inputs: Number of inputs of the last of these, equal ones counted each; 0: there was none.
+        setbacks: How often it waited on after a call, as the upstream had refused that one with 429, or seemed to be another model.
     """
 
     header: JobHeader
@@ -35,6 +36,7 @@ class Job(msgspec.Struct):
     charged_tokens: int = 0
     called_us: int = 0
     call_inputs: int = 0
+    setbacks: int = 0
 
     @property
     def is_bulk(self) -> bool:

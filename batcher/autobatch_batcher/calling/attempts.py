@@ -159,7 +159,13 @@ class Attempts:
             dialect = slot.upstream.dialect
             return dialect.judge(answer, len(call.bodies), is_verbatim=is_verbatim, may_retry=False), answered
         judged = await self._retries.after_answer(
-            answer, call, slot, has_failed=attempt > 0, may_retry=may_retry, may_move=may_move
+            answer,
+            call,
+            slot,
+            has_failed=attempt > 0,
+            may_retry=may_retry,
+            may_move=may_move,
+            is_part=effort.is_part,
         )
         return judged if isinstance(judged, Failed) else (judged, answered)
 

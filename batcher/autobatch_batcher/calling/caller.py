@@ -22,7 +22,7 @@ from autobatch_batcher.calling.calls import Call, call_for, part, piece_of
 from autobatch_batcher.calling.counting import Counting, count_tokens
 from autobatch_batcher.calling.lingering import CallStuck
 from autobatch_batcher.calling.outcomes import Early, JobOutcome, Tell, unanswered
-from autobatch_batcher.calling.retries import NotNow, Retries
+from autobatch_batcher.calling.retries import NotNow, Retries, set_back
 from autobatch_batcher.dialects.base import JSON, Answer
 from autobatch_batcher.dialects.rows import components
 from autobatch_batcher.dialects.verdict import INPUT_ERRORS, Verdict, retry_pause_s
@@ -218,6 +218,8 @@ class Caller:
             if verdict in (Verdict.PASS_ON, Verdict.TELL) or call.merged is None:
                 return [tell(job, answered.answer.body, []) for job in jobs]
             if not _fits(call, slot, rows):
+                if set_back(jobs) > 1 and await slot.upstream.answers_ours():  # it is the model that it was
+                    raise InvalidAnswer(OTHER_LENGTH).because(OTHER_LENGTH)
                 slot.upstream.doubt(asyncio.get_running_loop().time())
                 raise NotNow(UpstreamProtocolError(OTHER_LENGTH), OTHER_LENGTH)
             bodies = [part(rows, own) for own in call.merged.places]

@@ -1,6 +1,7 @@
 """What becomes of a call that failed: what is tried again, where, and when not.
 
-1. What the upstream cannot take now waits, and costs no attempt: no connection, 429.
+1. What the upstream cannot take now waits, and costs no attempt: no connection, 429. What it goes on to refuse while it takes others
+   is the fault of an input: OpenAI answers so to one that is larger than all that it takes in a minute.
 2. An outage of one upstream while another one is well costs no attempt: the call goes there, or waits for room there.
 3. What one upstream answers with 424 or 500 is tried at another one that is well, with room there or without, before it is split and
    before a client hears of it: 500 is an outage as often as a bad input, and only another upstream can say which. So is what one
@@ -28,6 +29,7 @@ from autobatch_batcher.dialects.verdict import (
     PERHAPS_INPUT_ERRORS,
     UNAUTHORIZED,
     Verdict,
+    asked_pause_s,
     fault,
     is_refusal,
     retry_pause_s,
@@ -39,6 +41,7 @@ from autobatch_shared.bell import pause
 from autobatch_shared.contract.errors import AutobatchError, InvalidAnswer, UpstreamBroken, UpstreamUnavailable
 
 EXCLUDED = "excluded"  # why an upstream is not called that can be reached
+REFUSALS_MAX = 4  # of a job with 429, before the upstream is asked whether it refuses others, too
 UNPAID_PAUSE_S = 0.5  # between two calls for the same jobs, once the budget for retries is spent
 
 
@@ -120,7 +123,15 @@ class Retries:
         return Failed(error.cause, None, None, must_move=True)
 
     async def after_answer(
-        self, answer: Answer, call: Call, slot: Slot, *, has_failed: bool, may_retry: bool, may_move: bool
+        self,
+        answer: Answer,
+        call: Call,
+        slot: Slot,
+        *,
+        has_failed: bool,
+        may_retry: bool,
+        may_move: bool,
+        is_part: bool,
     ) -> Verdict | Failed:
         """Return what to do with an answer of another status than 200: anything but to give up.
 
@@ -131,6 +142,7 @@ class Retries:
             has_failed: Whether it has failed before.
             may_retry: Whether the call has an attempt left.
             may_move: Whether it has one left that another upstream gets: it has failed at this one only.
+            is_part: Whether it is a part of one that was made before.
 
         Raises:
             NotNow: The upstream takes no call now.
@@ -138,7 +150,9 @@ class Retries:
         """
         status = answer.status
         if is_refusal(status, answer.retry_after, is_final=answer.is_final):
-            raise NotNow(fault(status), f"status {status}")
+            if not await self._is_refused_for_itself(answer, call, slot, is_part=is_part):
+                raise NotNow(fault(status), f"status {status}")
+            return Verdict.SPLIT if len(call.bodies) > 1 else Verdict.PASS_ON
         if status in OUTAGES:
             return await self._after_outage_said(
                 answer, call, slot, has_failed=has_failed, may_retry=may_retry, may_move=may_move
@@ -161,6 +175,22 @@ class Retries:
         if verdict is Verdict.GIVE_UP:
             raise fault(status)
         return verdict
+
+    async def _is_refused_for_itself(self, answer: Answer, call: Call, slot: Slot, *, is_part: bool) -> bool:
+        """Whether the upstream takes other calls, and has refused this one's inputs again and again with nothing else of ours in flight.
+
+        Of a call that was refused so and is made again in parts each part is asked about at once.
+        """
+        upstream = slot.upstream
+        is_for_what_it_does = upstream.load.calls + upstream.load.beside > 1 and not is_part
+        is_for_a_time = asked_pause_s(answer.retry_after) is not None or upstream.pacing is not None
+        if is_for_what_it_does or is_for_a_time:
+            return False
+        is_often = set_back(call.jobs) > REFUSALS_MAX or is_part
+        is_for_itself = is_often and await upstream.answers_ours()
+        if is_for_itself:
+            upstream.congestion.forget()
+        return is_for_itself
 
     async def _after_outage_said(
         self, answer: Answer, call: Call, slot: Slot, *, has_failed: bool, may_retry: bool, may_move: bool
@@ -233,3 +263,10 @@ def _told(error: UpstreamUnavailable) -> UpstreamUnavailable:
     """Return what a client may know of it."""
     words = str(error) if error.cause == EXCLUDED else ""  # else they are of our network
     return UpstreamUnavailable(words).because(error.cause)
+
+
+def set_back(jobs: Sequence[Job]) -> int:
+    """Note that jobs have to wait on after their call; return how often one of them had to, at most."""
+    for job in jobs:
+        job.setbacks += 1
+    return max([job.setbacks for job in jobs])

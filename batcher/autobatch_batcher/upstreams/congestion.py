@@ -34,6 +34,10 @@ class Congestion:
     """
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Know nothing of the upstream: what it has refused was refused for what it was."""
         self.is_felt = False
         self.inputs_max = inf
         self.pause_ends_s = -inf

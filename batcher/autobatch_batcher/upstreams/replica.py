@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from autobatch_batcher.dialects.base import Answer, AskedRows, Condition, Dialect, Post
+from autobatch_batcher.dialects.rows import components
 from autobatch_batcher.dialects.verdict import INPUT_ERRORS, OURS, OUTAGES, PERHAPS_INPUT_ERRORS, UNAUTHORIZED
 from autobatch_batcher.tuning.pacing import Pacing
 from autobatch_batcher.tuning.tuner import Tuner
@@ -194,7 +195,10 @@ class Replica(ReplicaState):
             answer = await self.ask(self.dialect.compose(asked.route, asked.inputs, None), timeout_s)
         except AutobatchError:
             return False
-        return answer.status < BAD_REQUEST and isinstance(self._cut(answer, asked), Answer)
+        cut = self._cut(answer, asked)
+        if answer.status >= BAD_REQUEST or not isinstance(cut, Answer):
+            return False
+        return asked.route != "/embed" or self.dimension in (None, components(cut.rows))
 
     async def _are_inputs_to_blame(
         self, post: Post, asked: AskedRows | None, cut: Answer | InvalidAnswer, timeout_s: float

@@ -27,6 +27,10 @@ async def no_number() -> web.StreamResponse:
     return web.Response(body=b"[[NaN]]", headers=JSON)
 
 
+async def another_length() -> web.StreamResponse:
+    return web.Response(body=b"[[0.5]]", headers=JSON)
+
+
 FAILURES: dict[str, tuple[Failing, int]] = {
     "500": (lambda: says(500), 500),
     "424": (lambda: says(424), 424),
@@ -35,6 +39,7 @@ FAILURES: dict[str, tuple[Failing, int]] = {
     "503": (lambda: says(503), 503),
     "504": (lambda: says(504), 503),
     "NaN": (no_number, 502),
+    "another length": (another_length, 502),
     "a hang-up": (hangs_up, 503),
 }
 
@@ -57,3 +62,20 @@ async def test_many_that_an_upstream_fails_at_are_errors_of_their_clients_only(
 
     assert {text: (200, [vector(text)]) for text in good} == {text: answered[text] for text in good}
     assert {status} == {answered[text][0] for text in bad}
+
+
+async def test_what_is_refused_with_429_whenever_it_comes_is_told_so_and_holds_up_nobody(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    """As OpenAI refuses a text that has more tokens than may be sent in a minute."""
+
+    async def behave(texts: list[str]) -> web.StreamResponse | None:
+        return tei_error(429, "too large", "Overloaded") if "bad" in texts else None
+
+    upstream.behave = behave
+    good = [f"good {number}" for number in range(GOOD)]
+    async with ready_house(redis_url, upstream.url) as house:
+        *answered, refused = await house.embed_each([*good, "bad"])
+
+    assert [(200, [vector(text)]) for text in good] == answered
+    assert refused[0] == 429
