@@ -6,7 +6,7 @@ that waits before that call ends, nobody gains by it. So it is passed over until
 1. All that waits, at another one behind what that has in flight, is compared with the next call here.
 2. One that was never called is not passed over. One that is not well known, or owes a late answer, is no reason to pass over another.
 3. Now and then a single job goes to one that is passed over: else nobody would notice that it is as fast as the others by now. Once it has
-   taken far less than was expected, it is passed over no more. Soon at first, as it may have paused only, and less often with each look.
+   taken far less than was expected, it is passed over no more. Where much is asked, soon at first, as it may have paused only, and less often with each look.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,10 @@ from autobatch_batcher.upstreams.replica import Replica
 SLOWER_TIMES = 1.5  # what a call takes is known no better
 # Between two looks in the end: what 99 of 100 requests take must not depend on them, nor, where few clients ask, what is done in a second.
 LOOK_EVERY_CALLS, LOOK_EVERY_TIMES, LOOK_EVERY_MIN_S = 256, 64, 1.0
-LOOKS_UNTIL_THEN = 6  # each pause is twice the one before
+LOOKS_UNTIL_THEN = (
+    6  # each pause is twice the one before, where so much is asked that hardly any of it waits for a look
+)
+FEW_INPUTS = 4
 
 
 class _Looks(msgspec.Struct, frozen=True):
@@ -63,7 +66,8 @@ class PassingOver:
         calls = sum([each.failures.calls for each in upstreams])
         self._looks = {each: self._looks_at(each, calls, now_s) for each in slower}
         slow = [each for each, faster in slower.items() if _are_sooner(faster, each, waiting_inputs)]
-        self.looked_at = frozenset([each for each in slow if self._is_due(each, calls, now_s)])
+        inputs = waiting_inputs + sum([each.load.inputs for each in upstreams])
+        self.looked_at = frozenset([each for each in slow if self._is_due(each, inputs, calls, now_s)])
         self.now = frozenset(slow) - self.looked_at
 
     def _looks_at(self, upstream: Replica, calls: int, now_s: float) -> _Looks:
@@ -73,11 +77,11 @@ class PassingOver:
         looks = last.looks if last is not None else 0
         return _Looks(calls, now_s, looks + (upstream in self.looked_at))
 
-    def _is_due(self, upstream: Replica, calls: int, now_s: float) -> bool:
+    def _is_due(self, upstream: Replica, inputs: int, calls: int, now_s: float) -> bool:
         last = self._looks[upstream]
-        rarer = 0.5 ** max(0, LOOKS_UNTIL_THEN - last.looks)
-        pause_s = max(LOOK_EVERY_TIMES * rarer * _seconds(upstream, 1, upstream.tuner.usual_length), LOOK_EVERY_MIN_S)
-        return calls - last.calls >= LOOK_EVERY_CALLS * rarer and now_s - last.at_s >= pause_s
+        share = max(0.5 ** max(0, LOOKS_UNTIL_THEN - last.looks), min(1.0, FEW_INPUTS / max(inputs, 1)))
+        pause_s = max(LOOK_EVERY_TIMES * share * _seconds(upstream, 1, upstream.tuner.usual_length), LOOK_EVERY_MIN_S)
+        return calls - last.calls >= LOOK_EVERY_CALLS * share and now_s - last.at_s >= pause_s
 
 
 def slower_than_others(upstreams: Sequence[Replica]) -> dict[Replica, list[Replica]]:

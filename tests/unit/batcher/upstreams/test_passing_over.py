@@ -1,9 +1,11 @@
 """A slow upstream is called where that brings an answer sooner, and now and then to see whether it is as slow as before."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autobatch_batcher.upstreams.passing_over import (
+    FEW_INPUTS,
     LOOK_EVERY_CALLS,
     LOOK_EVERY_MIN_S,
     LOOK_EVERY_TIMES,
@@ -141,14 +143,20 @@ def looked_often(pool: Pool, fast: Replica, slow: Replica) -> float:
     return now_s
 
 
-def test_one_that_paused_only_is_soon_called_again() -> None:
+@pytest.mark.parametrize(("waiting", "is_soon"), [(0, False), (FEW_INPUTS << LOOKS_UNTIL_THEN, True)])
+def test_where_much_is_asked_one_that_paused_only_is_soon_called_again(waiting: int, *, is_soon: bool) -> None:
+    """Of few requests one that waits for it is a large part."""
     fast, slow = known("fast", FAST_S), known("slow", SLOW_S)
-    pool = Pool([fast, slow])
-    called(fast)
-    assert pool.free(NOW_S, 1, 1) is None
+    others = [known(f"{number}", FAST_S) for number in range(9)]  # together they answer all that waits sooner
+    pool = Pool([fast, slow, *others])
+    for each in (fast, *others):
+        called(each)
+        each.load.inputs = 0
+    assert pool.free(NOW_S, 1, waiting) is None
 
     fast.failures.calls += LOOK_EVERY_CALLS >> LOOKS_UNTIL_THEN
-    assert pool.free(NOW_S + max(1.1 * SLOW_S, LOOK_EVERY_MIN_S), 1, 1) is slow
+    found = pool.free(NOW_S + max(1.1 * SLOW_S, LOOK_EVERY_MIN_S), 1, waiting)
+    assert (found is slow) is is_soon
 
 
 def test_calls_that_are_worth_their_while_make_looks_no_rarer() -> None:
@@ -160,5 +168,6 @@ def test_calls_that_are_worth_their_while_make_looks_no_rarer() -> None:
         called(slow, SLOW_S).release()
     assert pool.free(NOW_S, 1, 1) is None
 
+    fast.load.inputs = FEW_INPUTS << LOOKS_UNTIL_THEN
     fast.failures.calls += LOOK_EVERY_CALLS >> LOOKS_UNTIL_THEN
     assert pool.free(NOW_S + max(1.1 * SLOW_S, LOOK_EVERY_MIN_S), 1, 1) is slow
