@@ -77,8 +77,8 @@ class Reporter:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether Redis answers, the working loop moves and an upstream is well."""
-        return self.reaches_redis and self.loop_moves and any(u.is_usable for u in self._pool.upstreams)
+        """Whether Redis answers and takes replies, the working loop moves and an upstream is well."""
+        return self.reaches_redis and self._can_answer and any(u.is_usable for u in self._pool.upstreams)
 
     @property
     def clock_ahead_s(self) -> float:
@@ -93,9 +93,13 @@ class Reporter:
     @property
     def waits_for(self) -> dict[str, str]:
         """The upstreams that are not usable, and why; of a Redis that refuses what a batcher sends, what it answers."""
-        if self._refusal:
-            return {"Redis": f"it answers {self._refusal!r}"}
+        if refusal := self._refusal or self._loop.refusal:
+            return {"Redis": f"it answers {refusal!r}"}
         return {each.name: each.obstacle for each in self._pool.upstreams if not each.is_usable}
+
+    @property
+    def _can_answer(self) -> bool:
+        return self.loop_moves and not self._loop.refusal
 
     @property
     def loop_moves(self) -> bool:
@@ -178,7 +182,7 @@ class Reporter:
 
     async def _report(self, *, again: bool = True) -> None:
         now_mono_s = asyncio.get_running_loop().time()
-        upstreams = self._pool.statuses(now_mono_s, has_jobs=self._lanes.inputs > 0) if self.loop_moves else []
+        upstreams = self._pool.statuses(now_mono_s, has_jobs=self._lanes.inputs > 0) if self._can_answer else []
         self.use.look()
         status = BatcherStatus(
             self._clock.now_ms(),

@@ -101,6 +101,11 @@ class WorkingLoop:
         self._loop: asyncio.AbstractEventLoop
 
     @property
+    def refusal(self) -> str:
+        """Redis's words where it has just refused to store replies; empty: it has not."""
+        return self._replies.refusal
+
+    @property
     def _has_waiting(self) -> bool:
         """Whether anything waits beside what is being worked on."""
         return self._lanes.inputs > 0 or self._claims.queued > 0

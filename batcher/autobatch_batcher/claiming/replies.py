@@ -15,11 +15,13 @@ from autobatch_shared.contract.errors import QueueUnavailable, UpstreamProtocolE
 from autobatch_shared.contract.keys import ALWAYS_TAKEN_BYTES
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
+from autobatch_shared.redis.commands import is_refusal
 from autobatch_shared.redis.link import RedisLink
 
 log = logging.getLogger(__name__)
 
 TRIES_ALONE = 2  # one may meet an outage
+REFUSED_S = 10.0  # for so long the last refusal counts: where nothing is asked, nothing else would show that it is over
 
 
 class Replies:
@@ -50,6 +52,12 @@ class Replies:
         self._clock = clock
         self._metrics = metrics
         self._retry_s = retry_s
+        self._refusal, self._refused_mono_s = "", 0.0
+
+    @property
+    def refusal(self) -> str:
+        """Redis's words where it has just refused to store replies; empty: it has not."""
+        return self._refusal if self._clock.mono_s() - self._refused_mono_s < REFUSED_S else ""
 
     async def store(self, outcomes: Sequence[JobOutcome], deadline_ms: int) -> None:
         """Store the replies, or lose them with the last of their deadlines, unix milliseconds of Redis's clock."""
@@ -61,6 +69,7 @@ class Replies:
             try:
                 late += await self._reply(step)
             except QueueUnavailable as error:
+                self._note(error)
                 left_s = (deadline_ms - self._clock.now_ms()) / 1000
                 if left_s <= 0:
                     log.error("replies_lost", extra={"jobs": sum(map(len, steps)), "error": str(error)})  # noqa: TRY400
@@ -77,13 +86,21 @@ class Replies:
                     if tries_alone == TRIES_ALONE:
                         step[0] = too_large(step[0])
             else:
-                tries_alone = 0
+                tries_alone, self._refusal = 0, ""
                 del steps[0]
         self._claims.let_go(outcome.job for outcome in outcomes)
         if late:
             self._metrics.late_replies.inc(late)
             log.warning("replies_late", extra={"jobs": late})
             self._claims.doubt()  # Redis may have given them to us again while they were in hand
+
+    def _note(self, error: QueueUnavailable) -> None:
+        if not is_refusal(error):
+            return
+        words = str(error).partition(", with args")[0]
+        if words != self.refusal:  # once a reason, not once a try
+            log.error("replies_refused", extra={"error": words})
+        self._refusal, self._refused_mono_s = words, self._clock.mono_s()
 
     async def _reply(self, outcomes: Sequence[JobOutcome]) -> int:
         good = [(outcome.job, outcome.frame) for outcome in outcomes if not outcome.is_failure]

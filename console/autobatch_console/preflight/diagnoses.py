@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-DiagnosisState = Literal["right", "loading", "risky", "wrong"]
+DiagnosisState = Literal["right", "noted", "loading", "risky", "wrong"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +12,7 @@ class Diagnosis:
     """One thing that was looked at.
 
     Attributes:
-        state: `right`; `loading`: it will be right by itself; `risky`: it works until something else happens; `wrong`:
+        state: `right`; `noted`: it has no effect, or another one than it seems to have; `loading`: it will be right by itself; `risky`: it works until something else happens; `wrong`:
             nothing works until it is changed.
         setting: The setting that it is about; empty: none.
         what: What was seen, without any secret.
@@ -46,4 +46,4 @@ def warnings_of(diagnoses: Iterable[Diagnosis]) -> list[str]:
 
 def are_right(diagnoses: Iterable[Diagnosis]) -> bool:
     """Whether there is nothing to wait for and nothing to change."""
-    return all(diagnosis.state == "right" for diagnosis in diagnoses)
+    return all(diagnosis.state in ("right", "noted") for diagnosis in diagnoses)

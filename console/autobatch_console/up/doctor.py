@@ -8,11 +8,12 @@ import sys
 
 import typer
 
-from autobatch_console.preflight.diagnoses import are_right, table_of
+from autobatch_console.preflight.diagnoses import Diagnosis, are_right, table_of
 from autobatch_console.up import survey
 from autobatch_console.up.settings import UpSettings, flags_help
 from autobatch_shared.settings.files.model_tables import load_models
 from autobatch_shared.settings.loading import load
+from autobatch_shared.settings.remarks import remarks_of
 
 HELP = f"""Look at everything that `autobatch up` would use, and say what is wrong and what to change.
 
@@ -28,6 +29,7 @@ Every setting is a flag, an environment variable, a line of `.env` or of `config
 def command(ctx: typer.Context) -> None:
     """Look, print a line for each diagnosis, end."""
     settings, models = load(UpSettings, ctx.args), load_models(UpSettings, ctx.args)
-    diagnoses = [*survey.look_at_machine(settings, models), *asyncio.run(survey.look_around(settings, models))]
+    diagnoses = [Diagnosis("noted", "", remark) for remark in remarks_of(settings)]
+    diagnoses += [*survey.look_at_machine(settings, models), *asyncio.run(survey.look_around(settings, models))]
     sys.stdout.write(table_of(diagnoses))
     raise typer.Exit(0 if are_right(diagnoses) else 1)

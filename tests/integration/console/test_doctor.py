@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from autobatch_shared.settings.loading import every_name
 from tests.support.ports import free_port
@@ -59,12 +60,21 @@ def test_what_up_would_end_with_ends_doctor(tmp_path: Path) -> None:
     assert done.stderr.startswith("autobatch: config.toml: [[models]] 1: prompts: must be a comma list")
 
 
-def doctor(folder: Path, flags: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def test_a_variable_that_is_no_setting_is_noted(tmp_path: Path) -> None:
+    done = doctor(tmp_path, {}, {"INFERENCE_ULR": "http://tei", "NUM_WORKERS": "4"})
+
+    noted = [line for line in done.stdout.splitlines() if line.startswith("noted ")]
+    assert ["INFERENCE_ULR", "NUM_WORKERS"] == sorted(line.split()[1] for line in noted)
+
+
+def doctor(
+    folder: Path, flags: Mapping[str, str], variables: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[str]:
     """Call it in a folder, with no setting but these."""
     return subprocess.run(
         [sys.executable, "-P", "-m", "autobatch_console", "doctor", *(word for flag in flags.items() for word in flag)],
         cwd=folder,
-        env={name: value for name, value in os.environ.items() if name.lower() not in every_name()},
+        env={name: value for name, value in os.environ.items() if name.lower() not in every_name()} | {**variables},
         capture_output=True,
         text=True,
         timeout=60,

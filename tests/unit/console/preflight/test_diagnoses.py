@@ -4,7 +4,7 @@ import pytest
 
 from autobatch_console.preflight.diagnoses import Diagnosis, DiagnosisState, are_right, faults_of, table_of, warnings_of
 
-STATES: tuple[DiagnosisState, ...] = ("right", "loading", "risky", "wrong")
+STATES: tuple[DiagnosisState, ...] = ("right", "noted", "loading", "risky", "wrong")
 
 
 def test_only_what_is_wrong_prevents_a_start() -> None:
@@ -14,8 +14,8 @@ def test_only_what_is_wrong_prevents_a_start() -> None:
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_the_doctor_is_content_with_nothing_but_right(state: DiagnosisState) -> None:
-    assert are_right([Diagnosis("right", "", ""), Diagnosis(state, "", "")]) == (state == "right")
+def test_the_doctor_is_content_with_what_is_right_or_only_noted(state: DiagnosisState) -> None:
+    assert are_right([Diagnosis("right", "", ""), Diagnosis(state, "", "")]) == (state in ("right", "noted"))
 
 
 def test_a_line_has_the_state_the_setting_and_what_to_change() -> None:
