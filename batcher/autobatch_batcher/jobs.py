@@ -24,6 +24,7 @@ class Job(msgspec.Struct):
         charged_tokens: What its claim took off the budget of its upstream.
         called_us: Microseconds that the calls for it have taken, those that failed included; only this and the next ones change.
         call_inputs: Number of inputs of the last of these, equal ones counted each; 0: there was none.
+        failing_since_s: When a call for it was refused or met an outage first, in seconds of the loop's clock; inf: none did.
         setbacks: How often it waited on after a call, as the upstream had refused that one with 429, or seemed to be another model.
     """
 
@@ -36,6 +37,7 @@ class Job(msgspec.Struct):
     charged_tokens: int = 0
     called_us: int = 0
     call_inputs: int = 0
+    failing_since_s: float = inf
     setbacks: int = 0
 
     @property

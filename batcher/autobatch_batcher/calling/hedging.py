@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from autobatch_batcher.calling.budget import hedge_budget
 from autobatch_batcher.calling.calls import Call
-from autobatch_batcher.calling.lingering import LingeringCall
+from autobatch_batcher.calling.lingering import CallStuck, LingeringCall
 from autobatch_batcher.dialects.base import Answer
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.replica import Replica
@@ -35,27 +35,31 @@ class Hedging:
             late_s: Seconds after which it is late.
 
         Raises:
-            UpstreamError: As `LingeringCall.answer` does, for the first of the calls.
+            CallStuck: Neither of them has answered, and the other upstream answers others.
+            UpstreamError: As `Replica.call` does, for the first of the calls.
         """
         self._budget.usual_calls += 1
-        loop = asyncio.get_running_loop()
+        loop, upstream = asyncio.get_running_loop(), slot.upstream
         ends_s = loop.time() + timeout_s
-        first = asyncio.create_task(LingeringCall(call, slot, late_s).answer(timeout_s), name="call")
+        first = asyncio.create_task(upstream.call(call.post(upstream.dialect), timeout_s, call.asked), name="call")
         second: asyncio.Task[Answer] | None = None
         try:
             await asyncio.wait({first}, timeout=late_s)
             if first.done():
                 return first.result()
+            upstream.breaker.late(loop.time())
             other = await self._room_elsewhere(call, slot, first, late_s)
             if other is None:
                 return await first
-            second = asyncio.create_task(self._again(call, other, ends_s - loop.time(), late_s), name="hedge")
+            second = asyncio.create_task(self._again(call, other, slot, ends_s - loop.time(), late_s), name="hedge")
             await _first_good((first, second))
             if _is_good(second) and not _is_good(first):
                 slot.move_to(other)
                 self._metrics.hedges.labels("used").inc()
                 return second.result()
             self._metrics.hedges.labels("unused").inc()
+            if _is_stuck(second) and not first.done():
+                return second.result()
             return await first
         finally:
             await _end([task for task in (first, second) if task is not None])
@@ -73,25 +77,29 @@ class Hedging:
             await asyncio.wait({first}, timeout=look_every_s)
         return None
 
-    async def _again(self, call: Call, other: Replica, timeout_s: float, late_s: float) -> Answer:
+    async def _again(self, call: Call, other: Replica, first: Slot, timeout_s: float, late_s: float) -> Answer:
         permission = Slot(other, call.inputs, call.inputs, was_busy=True)
         try:
-            return await LingeringCall(call, permission, late_s).answer(timeout_s)
+            return await LingeringCall(call, permission, late_s, first).answer(timeout_s)
         finally:
             permission.release()
 
 
 async def _first_good(tasks: Iterable[asyncio.Task[Answer]]) -> None:
-    """Return once one has a good answer, or all have ended."""
+    """Return once one has a good answer or is given up as stuck, or all have ended."""
     left = set(tasks)
     while left:
         done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
-        if any(map(_is_good, done)):
+        if any(map(_is_good, done)) or any(map(_is_stuck, done)):
             return
 
 
 def _is_good(task: asyncio.Task[Answer]) -> bool:
     return task.done() and not task.cancelled() and task.exception() is None and task.result().status == 200
+
+
+def _is_stuck(task: asyncio.Task[Answer]) -> bool:
+    return task.done() and not task.cancelled() and isinstance(task.exception(), CallStuck)
 
 
 async def _end(tasks: list[asyncio.Task[Answer]]) -> None:

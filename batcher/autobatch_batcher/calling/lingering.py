@@ -31,12 +31,14 @@ class LingeringCall:
         call: What is asked.
         slot: The permission for it.
         late_s: Seconds after which it is late.
+        first: The permission for the same call to another upstream, which has not answered; None: there is none.
     """
 
-    def __init__(self, call: Call, slot: Slot, late_s: float) -> None:
+    def __init__(self, call: Call, slot: Slot, late_s: float, first: Slot | None = None) -> None:
         self._call = call
         self._slot = slot
         self._late_s = late_s
+        self._first = first
         self._patience = asyncio.timeout(None)
         self._looking: asyncio.Task[None] | None = None
 
@@ -68,10 +70,12 @@ class LingeringCall:
 
     async def _look(self) -> None:
         upstream = self._slot.upstream
-        if not await upstream.answers_ours():
+        if not await upstream.answers_ours(clears=False):
             return
         self._slot.step_aside()
+        if self._first is not None:
+            self._first.step_aside()
         if len(self._call.bodies) > 1:
             await pause(max(STUCK_TIMES * self._late_s, STUCK_MIN_S) - self._late_s)
-            if await upstream.answers_ours():
+            if await upstream.answers_ours(clears=False):
                 self._patience.reschedule(asyncio.get_running_loop().time())

@@ -26,6 +26,7 @@ from autobatch_batcher.dialects.base import Answer
 from autobatch_batcher.dialects.verdict import (
     OURS,
     OUTAGES,
+    OVERLOADED_SERVER,
     PERHAPS_INPUT_ERRORS,
     UNAUTHORIZED,
     Verdict,
@@ -36,11 +37,13 @@ from autobatch_batcher.dialects.verdict import (
 )
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_shared.bell import pause
 from autobatch_shared.contract.errors import AutobatchError, InvalidAnswer, UpstreamBroken, UpstreamUnavailable
 
 EXCLUDED = "excluded"  # why an upstream is not called that can be reached
+SHEDDING = {503, OVERLOADED_SERVER}  # said of all clients, too, by one that still takes a small text now and then
 REFUSALS_MAX = 4  # of a job with 429, before the upstream is asked whether it refuses others, too
 UNPAID_PAUSE_S = 0.5  # between two calls for the same jobs, once the budget for retries is spent
 
@@ -187,7 +190,8 @@ class Retries:
         if is_for_what_it_does or is_for_a_time:
             return False
         is_often = set_back(call.jobs) > REFUSALS_MAX or is_part
-        is_for_itself = is_often and await upstream.answers_ours()
+        serves_others = note_failing(call.jobs, upstream) or len(call.bodies) > 1
+        is_for_itself = is_often and serves_others and await upstream.answers_ours()
         if is_for_itself:
             upstream.congestion.forget()
         return is_for_itself
@@ -202,6 +206,7 @@ class Retries:
         """
         status, jobs, has_other = answer.status, len(call.bodies), self._pool.has_other_than(slot.upstream)
         again = Failed(f"status {status}", answer.retry_after, None)
+        serves_others = note_failing(call.jobs, slot.upstream)
         elsewhere = msgspec.structs.replace(again, outage=fault(status))
         if not has_other and may_retry and (jobs == 1 or not has_failed) and self._take(slot, 1):
             return again
@@ -213,6 +218,9 @@ class Retries:
                 return msgspec.structs.replace(elsewhere, must_move=True)
             if jobs > 1:
                 return Verdict.SPLIT
+            if not serves_others and status in SHEDDING:
+                await pause(UNPAID_PAUSE_S)
+                raise NotNow(fault(status), elsewhere.cause)
             slot.upstream.note_failed_alone()
             raise fault(status)
         if has_other and not self._take(slot, 1):
@@ -263,6 +271,14 @@ def _told(error: UpstreamUnavailable) -> UpstreamUnavailable:
     """Return what a client may know of it."""
     words = str(error) if error.cause == EXCLUDED else ""  # else they are of our network
     return UpstreamUnavailable(words).because(error.cause)
+
+
+def note_failing(jobs: Sequence[Job], upstream: Replica) -> bool:
+    """Note that a call for these jobs failed; return whether the upstream has served others since the first did."""
+    now_s = asyncio.get_running_loop().time()
+    for job in jobs:
+        job.failing_since_s = min(job.failing_since_s, now_s)
+    return upstream.served_s > min([job.failing_since_s for job in jobs])
 
 
 def set_back(jobs: Sequence[Job]) -> int:

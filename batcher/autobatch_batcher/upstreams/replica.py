@@ -131,24 +131,25 @@ class Replica(ReplicaState):
         """
         now_s = asyncio.get_running_loop().time()
         is_due = self.is_in_doubt or self.breaker.may_try(now_s)
-        if not is_due or not self.is_usable or self.load.calls:
+        if not is_due or not self.is_usable or self.load.calls or self.load.beside:
             return
         asked = self._ours()
         with suppress(AutobatchError):  # it is noted with the call
             await self.call(self.dialect.compose(asked.route, asked.inputs, None), SAMPLE_TIMEOUT_S, asked)
 
-    async def answers_ours(self, timeout_s: float = SAMPLE_TIMEOUT_S) -> bool:
+    async def answers_ours(self, timeout_s: float = SAMPLE_TIMEOUT_S, *, clears: bool = True) -> bool:
         """Whether it answers a text of ours now: then it is well, and what it fails at is to blame for that.
 
         Args:
             timeout_s: Seconds that it may take; all who ask meanwhile are told the same.
+            clears: Whether its failures count no more then.
         """
         asked_before = self._asked_ours
         async with self._asking_ours:
             if self._asked_ours == asked_before:
                 self._answered_ours = await self._ask_ours(min(timeout_s, SAMPLE_TIMEOUT_S))
                 self._asked_ours += 1
-            if self._answered_ours:
+            if self._answered_ours and clears:
                 self._note_well(asyncio.get_running_loop().time())
                 self.breaker.succeeded()
             return self._answered_ours

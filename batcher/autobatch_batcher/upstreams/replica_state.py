@@ -71,6 +71,7 @@ class ReplicaState:
         card: What it said of itself last.
         dimension: Number of components of its vectors; None while that is unknown, or where it has none.
         answered_s: When it last gave a good answer; -inf: never.
+        served_s: When it last gave one to a client's job; -inf: never.
         away_s: When it was last seen to be away, by itself or by what stands before it: since then another server may answer.
         down_since_s: Since when it cannot be reached; None: it can be, as far as is known.
         duty: Whether this batcher calls it, or stands by.
@@ -94,7 +95,7 @@ class ReplicaState:
         self.card = NO_CARD
         self.dimension: int | None = None
         self.is_healthy = False
-        self.answered_s = self.away_s = self.lost_s = -inf
+        self.answered_s = self.served_s = self.away_s = self.lost_s = -inf
         self.down_since_s: float | None = None
         self.went_down: WentDown = lambda: None
         self.tuner = tuner

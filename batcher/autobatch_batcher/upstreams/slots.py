@@ -216,7 +216,7 @@ class Pool:
                 not upstream.breaker.is_closed
                 and upstream.is_included
                 and upstream.down_since_s is None
-                and upstream.load.calls == 0
+                and upstream.load.calls + upstream.load.beside == 0
                 and upstream.breaker.may_try(now_s, is_alone=is_alone)
             ):
                 return upstream

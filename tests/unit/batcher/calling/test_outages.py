@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from math import inf
 
 import pytest
 
@@ -138,9 +139,11 @@ async def test_while_the_slots_of_the_other_one_are_full_the_jobs_wait(does: str
     assert (away.calls, well.calls) == (0 if does == EXCLUDED else 1, 0)
 
 
-async def test_a_call_that_meets_outages_at_two_upstreams_that_are_well_fails_by_itself() -> None:
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_call_that_meets_outages_at_two_upstreams_that_serve_others_fails_by_itself(status: int) -> None:
     """Each of them answers so to this call, and to no other."""
-    one, other = (AtThis(name, 503) for name in ("one", "other"))
+    one, other = (AtThis(name, status) for name in ("one", "other"))
+    one.served_s = other.served_s = inf
 
     told = await outcomes(one, other)
 
@@ -148,6 +151,13 @@ async def test_a_call_that_meets_outages_at_two_upstreams_that_are_well_fails_by
     assert (1, 1) == (one.calls, other.calls)
     assert one.breaker.is_closed
     assert other.breaker.is_quiet
+
+
+async def test_one_that_answers_503_to_all_clients_and_takes_a_text_of_ours_is_waited_for() -> None:
+    """It sheds load: what is small gets in now and then."""
+    (told,) = await outcomes(AtThis("one", 503))
+
+    assert told.may_wait
 
 
 async def test_what_another_upstream_has_no_room_for_goes_there_all_the_same_if_this_one_is_well() -> None:
