@@ -190,11 +190,14 @@ class Retries:
         if is_for_what_it_does or is_for_a_time:
             return False
         is_often = set_back(call.jobs) > REFUSALS_MAX or is_part
-        serves_others = note_failing(call.jobs, upstream) or len(call.bodies) > 1
-        is_for_itself = is_often and serves_others and await upstream.answers_ours()
-        if is_for_itself:
-            upstream.congestion.forget()
-        return is_for_itself
+        serves_others = note_failing(call.jobs, upstream)
+        if not is_often or not await upstream.answers_ours():
+            return False
+        upstream.congestion.forget()
+        is_shown = serves_others or len(call.bodies) > 1
+        if not is_shown:  # the next call has others, too, if there are any
+            await pause(UNPAID_PAUSE_S)
+        return is_shown
 
     async def _after_outage_said(
         self, answer: Answer, call: Call, slot: Slot, *, has_failed: bool, may_retry: bool, may_move: bool
