@@ -1,7 +1,8 @@
 """What becomes of a call that failed: what is tried again, where, and when not.
 
 1. What the upstream cannot take now waits, and costs no attempt: no connection, 429. What it goes on to refuse while it takes others
-   is the fault of an input: OpenAI answers so to one that is larger than all that it takes in a minute.
+   is the fault of an input: OpenAI answers so to one that is larger than all that it takes in a minute. Where nobody else was answered
+   meanwhile, it may still be what the upstream says to all.
 2. An outage of one upstream while another one is well costs no attempt: the call goes there, or waits for room there.
 3. What one upstream answers with 424 or 500 is tried at another one that is well, with room there or without, before it is split and
    before a client hears of it: 500 is an outage as often as a bad input, and only another upstream can say which. So is what one
@@ -10,6 +11,8 @@
    ours meanwhile: it is away for one of the inputs only.
 4. Whatever else fails for all is tried again within the upstream's budget for that, after a random pause.
 5. A call that was cut is never simply tried again: the upstream may have died of it.
+
+More than 250 lines, because each kind of failure is told from the others here.
 """
 
 import asyncio
