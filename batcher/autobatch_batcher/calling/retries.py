@@ -224,7 +224,7 @@ class Retries:
                 return msgspec.structs.replace(elsewhere, must_move=True)
             if jobs > 1:
                 return Verdict.SPLIT
-            if not serves_others and status in SHEDDING:
+            if not serves_others and status in SHEDDING and self._may_wait(call):
                 await pause(UNPAID_PAUSE_S)
                 raise NotNow(fault(status), elsewhere.cause)
             slot.upstream.note_failed_alone()
@@ -237,6 +237,11 @@ class Retries:
         if may_retry and self._take(slot, 1):
             return again
         raise fault(status)
+
+    def _may_wait(self, call: Call) -> bool:
+        """Whether jobs have not waited for longer than for an upstream that is away."""
+        failing_s = asyncio.get_running_loop().time() - min([job.failing_since_s for job in call.jobs])
+        return failing_s < self._pool.patience_s
 
     async def go_on(self, failed: Failed, call: Call, slot: Slot, failures: int) -> None:
         """Pause, and move to another upstream if there is one with room.
