@@ -213,7 +213,7 @@ class Attempts:
         if slot.upstream.pacing is not None:
             _note_paced(slot.upstream, slot.upstream.pacing, answer, call, started_s, ended_s)
         if code == 200:
-            slot.upstream.served_s = ended_s
+            slot.upstream.served_s = max(slot.upstream.served_s, started_s)
             if upstream.congestion.is_felt:
                 upstream.congestion.answered(call.inputs, in_flight, ended_s)
             if self._retries.failures.is_telling:

@@ -71,7 +71,7 @@ class ReplicaState:
         card: What it said of itself last.
         dimension: Number of components of its vectors; None while that is unknown, or where it has none.
         answered_s: When it last gave a good answer; -inf: never.
-        served_s: When it last gave one to a client's job; -inf: never.
+        served_s: When the last call for clients that it answered began; -inf: there was none.
         away_s: When it was last seen to be away, by itself or by what stands before it: since then another server may answer.
         down_since_s: Since when it cannot be reached; None: it can be, as far as is known.
         duty: Whether this batcher calls it, or stands by.
